@@ -1,0 +1,84 @@
+"""A function as its owner describes it, and the version of it that instances run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+NAME = re.compile(r"(?!fn-)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+"""A DNS label that cannot be taken for an id. Source: the wire contract, "Defaults per function"."""
+
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds a function's calls and its number of instances; defaults are the contract's."""
+
+    timeout_s: float = 30.0
+    idle_timeout_s: float = 60.0
+    """Of a stream or an upgraded connection: nothing either way for so long ends it."""
+    max_stream_s: float = 3600.0
+    max_concurrency: int = 16
+    """Requests that one instance runs at once; hard."""
+    target_concurrency: int = 3
+    """More than this per instance on average starts another."""
+    min_instances: int = 0
+    max_instances: int = 20
+    max_waiting: int = 1000
+    instance_idle_timeout_s: float = 30.0
+    scale_to_zero_after_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Everything that decides what an instance runs. A change of any of it makes a new revision."""
+
+    revision: int
+    runtime: str
+    entrypoint: str
+    code_sha256: str
+    """Of the code image; empty as long as there is no code."""
+    vcpu: int
+    memory_mb: int
+    port: int
+    env_vars: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A row of the `functions` table. Times are aware, in UTC."""
+
+    id: str
+    name: str
+    version: Version
+    code_path: str
+    created_at: datetime
+    updated_at: datetime
+    limits: Limits = field(default_factory=Limits)
+    good: Version | None = None
+    """The newest version that was seen ready: what serves when `version` never gets ready."""
+
+    def to_config(self) -> FunctionConfig:
+        return FunctionConfig(
+            id=self.id, name=self.name, version=self.version, limits=self.limits, good=self.good
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionConfig:
+    """What gateways and workers need of a function on the request path: `/config/functions/{id}`."""
+
+    id: str
+    name: str
+    version: Version
+    limits: Limits
+    good: Version | None = None
+
+
+def changed(current: Version, **changes: object) -> Version:
+    """`current` with `changes`; the next revision if that changes anything instances run."""
+    candidate = replace(current, **changes)  # type: ignore[arg-type]
+    return candidate if candidate == current else replace(candidate, revision=current.revision + 1)

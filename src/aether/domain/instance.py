@@ -1,0 +1,32 @@
+"""An instance as the registry shows it to gateways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class InstanceStatus(StrEnum):
+    READY = "ready"
+    DRAINING = "draining"
+    """Gateways give it no new requests; it stops when its running ones have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """`/functions/{function_id}/instances/{instance_id}`; shape by the wire contract."""
+
+    instance_id: str
+    function_id: str
+    worker_id: str
+    host_ip: str
+    proxy_port: int
+    internal_ip: str
+    status: InstanceStatus
+    started_at: datetime
+    revision: int | None = None
+    """Of the function's version that it runs; None for one put there by a foreign worker."""
+    max_concurrency: int | None = None
+    vmm: str = ""
+    accel: str = ""

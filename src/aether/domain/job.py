@@ -1,0 +1,47 @@
+"""A provisioning job: "start `count` instances of this version", and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ProvisionJob:
+    """An entry of `queue:vm_provision`; shape by the wire contract."""
+
+    request_id: str
+    function_id: str
+    runtime: str
+    entrypoint: str
+    vcpu: int
+    memory_mb: int
+    port: int
+    env_vars: Mapping[str, str]
+    code_sha256: str
+    remaining_ms: int
+    """Time left of the deadline of who asked, counted from the moment of queueing."""
+    reply_to: str
+    revision: int = 0
+    max_concurrency: int = 16
+    count: int = 1
+    image_id: str = ""
+    trace_context: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobReply:
+    """What a worker tells `reply_to` about one instance of a job."""
+
+    request_id: str
+    function_id: str
+    revision: int
+    instance_id: str | None
+    """The instance that registered, or None when the start failed."""
+    error: str = ""
+    """What happened, in a sentence."""
+    console_tail: str = ""
+    capacity: bool = False
+    """True if the start failed for want of room: it says nothing about the code."""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    """Milliseconds by phase: `boot` or `restore`, `ready`."""

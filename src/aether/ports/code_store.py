@@ -1,0 +1,33 @@
+"""Where code images are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+
+class CodeStore(Protocol):
+    """Content-addressed: `{function_id}/{sha256}.ext4`, with `{function_id}/code.ext4` the current one.
+
+    Raises StoreUnavailable when the store is away, DiskFull when it has no room.
+    """
+
+    async def put(self, function_id: str, sha256: str, image: Path) -> str:
+        """Store an image under its sha256 and as the current one; whole or not at all. Returns
+        the code path, `function-code/{function_id}/code.ext4`."""
+        ...
+
+    async def fetch(self, function_id: str, sha256: str, into: Path) -> None:
+        """Write the image to `into`, whole and verified, or raise KeyError if there is none.
+
+        Raises ValueError when the stored bytes do not match the sha256; `into` is then untouched.
+        """
+        ...
+
+    async def keep_only(self, function_id: str, sha256s: set[str]) -> None:
+        """Remove other versions."""
+        ...
+
+    async def remove(self, function_id: str) -> None:
+        """All versions. Idempotent."""
+        ...

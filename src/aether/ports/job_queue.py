@@ -1,0 +1,47 @@
+"""Asking workers for instances."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from aether.domain.job import JobReply, ProvisionJob
+
+
+class Claim(Protocol):
+    """A job taken by a worker; until `done` it belongs to it, and returns to the queue if it dies."""
+
+    @property
+    def job(self) -> ProvisionJob:
+        """With `remaining_ms` as it is at the moment of taking."""
+        ...
+
+    async def reply(self, reply: JobReply) -> None:
+        """Tell who asked; a reply nobody waits for is dropped."""
+        ...
+
+    async def done(self) -> None: ...
+
+    async def give_back(self) -> None:
+        """For another worker: this one has no room. To the end it is taken from."""
+        ...
+
+
+class JobQueue(Protocol):
+    """Oldest first. A job is never handed out past its deadline; then it vanishes."""
+
+    async def submit(self, job: ProvisionJob, worker_id: str | None = None) -> None:
+        """For any worker, or for one."""
+        ...
+
+    async def take(self, worker_id: str) -> Claim:
+        """The next job for this worker (its own queue first), waiting for one as long as it takes."""
+        ...
+
+    def replies(self, reply_to: str) -> AsyncIterator[JobReply]:
+        """Replies to a name, from the moment of the call on; the caller closes it (`aclosing`)."""
+        ...
+
+    async def depth(self) -> int:
+        """Jobs waiting, in all queues."""
+        ...

@@ -1,0 +1,88 @@
+"""Who is there: workers, their instances, and each function's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from aether.domain.function import FunctionConfig
+from aether.domain.instance import Instance, InstanceStatus
+from aether.domain.worker import Worker
+
+Entry = Worker | Instance | FunctionConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`value` is the entry now, or None when it is gone; `key` as in the wire contract."""
+
+    revision: int
+    key: str
+    value: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything at one revision: what a watch starts from."""
+
+    revision: int
+    entries: dict[str, Entry]
+
+
+class Lease(Protocol):
+    """Keeps a worker's entries alive; renewed by the adapter until it is closed or its holder dies."""
+
+    @property
+    def worker_id(self) -> str: ...
+
+    async def put_worker(self, worker: Worker) -> None: ...
+
+    async def put_instance(self, instance: Instance) -> None: ...
+
+    async def remove_instance(self, function_id: str, instance_id: str) -> None:
+        """Idempotent."""
+        ...
+
+    async def close(self) -> None:
+        """The worker and all its instances go from the registry."""
+        ...
+
+
+class Registry(Protocol):
+    """Revisions grow by every change. Raises StoreUnavailable when the engine is away.
+
+    A watch from the view's revision sees every later change exactly once, in order.
+    """
+
+    async def lease(self, worker_id: str) -> Lease:
+        """A lease in the name of a worker. What an earlier lease of that worker held stays with it."""
+        ...
+
+    async def put_function(self, config: FunctionConfig) -> None: ...
+
+    async def remove_function(self, function_id: str) -> None:
+        """Idempotent; instances are their workers' to remove."""
+        ...
+
+    async def set_status(self, function_id: str, instance_id: str, status: InstanceStatus) -> bool:
+        """Change the status of an instance and nothing else of it; False if it is gone."""
+        ...
+
+    async def view(self) -> View: ...
+
+    def watch(self, after_revision: int) -> AsyncIterator[Change]:
+        """Changes after a revision, for ever; the caller closes the iterator (`aclosing`)."""
+        ...
+
+
+def worker_key(worker_id: str) -> str:
+    return f"/workers/{worker_id}"
+
+
+def instance_key(function_id: str, instance_id: str) -> str:
+    return f"/functions/{function_id}/instances/{instance_id}"
+
+
+def config_key(function_id: str) -> str:
+    return f"/config/functions/{function_id}"
