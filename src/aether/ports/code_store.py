@@ -13,8 +13,10 @@ class CodeStore(Protocol):
     """
 
     async def put(self, function_id: str, sha256: str, image: Path) -> str:
-        """Store an image under its sha256 and as the current one; whole or not at all. Returns
-        the code path, `function-code/{function_id}/code.ext4`."""
+        """Store an image under its sha256 and as the current one; whole or not at all.
+
+        Returns the code path, `function-code/{function_id}/code.ext4`.
+        """
         ...
 
     async def fetch(self, function_id: str, sha256: str, into: Path) -> None:

@@ -53,6 +53,18 @@ class LogLine:
     stream: str
     text: str
     at: datetime
+    call_id: str | None = None
+    """Of the call that printed it, where the runtime's bootstrap can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestKernel:
+    """What every machine of a host boots: an uncompressed kernel (PVH ELF) and our initramfs."""
+
+    kernel: Path
+    initrd: Path
+    digest: str
+    """Over both; part of a snapshot's key."""
 
 
 class EndReason(StrEnum):
