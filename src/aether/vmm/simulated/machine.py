@@ -1,0 +1,98 @@
+"""One simulated instance."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from aether.ports.vmm import End, EndReason, LogLine, MachineSpec, MachineState, OnLog
+from aether.vmm.console import Console
+from aether.vmm.end_latch import EndLatch
+from aether.vmm.simulated.behaviour import Behaviour
+from aether.vmm.simulated.function import Answer, FunctionServer, Request, echo
+
+
+class SimulatedMachine:
+    """Implements `aether.ports.vmm.Machine`; ready once `listen` has returned."""
+
+    def __init__(
+        self, spec: MachineSpec, behaviour: Behaviour, console: Console, on_log: OnLog, *, prepared: bool
+    ) -> None:
+        self.spec = spec
+        self.address = ("127.0.0.1", 0)
+        self.internal_ip = "127.0.0.1"
+        self.state = MachineState.RUNNING
+        self.phases: Mapping[str, float] = {}
+        self.prepared = prepared
+        self.on_log = on_log
+        self._console = console
+        self._behaviour = behaviour
+        self._answered = 0
+        self._latch = EndLatch()
+        self._server = FunctionServer(self._handle, behaviour.respond_s)
+
+    async def listen(self) -> None:
+        self.address = await self._server.listen()
+        self.log("agent", f"ready on port {self.address[1]}")
+
+    @property
+    def has_ended(self) -> bool:
+        return self._latch.value is not None
+
+    def console_tail(self) -> str:
+        return self._console.tail()
+
+    async def ended(self) -> End:
+        return await self._latch.wait()
+
+    def pause(self) -> None:
+        if self.state is MachineState.RUNNING:
+            self.state = MachineState.PAUSED
+            self._server.freeze()
+
+    def resume(self) -> None:
+        if self.state is MachineState.PAUSED:
+            self.state = MachineState.RUNNING
+            self._server.thaw()
+
+    async def stop(self, grace_s: float, detail: str = "") -> None:
+        """Running requests get `grace_s` to end."""
+        if grace_s > 0 and self.state is MachineState.RUNNING:
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._server.wait_idle()
+            except TimeoutError:
+                pass
+        self.end(End(EndReason.STOPPED, detail))
+        await self._server.close()
+
+    def end(self, end: End) -> None:
+        """At once, breaking every connection. The first end counts."""
+        if self.state is MachineState.ENDED:
+            return
+        self.state = MachineState.ENDED
+        self._server.abort()
+        self._latch.set(end)
+
+    def log(self, stream: str, text: str, call_id: str | None = None) -> None:
+        self._console.write_line(stream, text)
+        self.on_log(LogLine(stream, text, datetime.now(UTC), call_id))
+
+    def _handle(self, request: Request) -> Answer | None:
+        limit = self._behaviour.crash_after_requests
+        if limit is not None and self._answered >= limit:
+            self.log("stderr", "simulated crash")
+            self.end(End(EndReason.EXITED, "exit code 1"))
+            return None
+        self._answered += 1
+        self.log("stdout", f"{request.method} {request.path}", request.header("x-call-id"))
+        status = int(request.header("x-simulated-status") or 200)
+        return status, {
+            "instance_id": self.spec.instance_id,
+            "function_id": self.spec.function_id,
+            "entrypoint": self.spec.entrypoint,
+            "code": self.spec.code.name,
+            "env": dict(self.spec.env),
+            **echo(request),
+        }
