@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from aether.ports.feed import Feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class FunctionLogs(Protocol):
         """The newest `limit` that match, oldest of them first."""
         ...
 
-    def follow(self, function_id: str) -> AsyncIterator[LogRecord]:
+    def follow(self, function_id: str) -> Feed[LogRecord]:
         """Lines from the moment of the call on, for ever; the caller closes it (`aclosing`)."""
         ...
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Protocol
 
 from aether.domain.job import JobReply, ProvisionJob
+from aether.ports.feed import Feed
 
 
 class Claim(Protocol):
@@ -23,22 +23,25 @@ class Claim(Protocol):
     async def done(self) -> None: ...
 
     async def give_back(self) -> None:
-        """For another worker: this one has no room. To the end it is taken from."""
+        """For another worker: this one has no room. To the end of the shared queue it is taken from."""
         ...
 
 
 class JobQueue(Protocol):
-    """Oldest first. A job is never handed out past its deadline; then it vanishes."""
+    """Oldest first. A job is never handed out past its deadline; then it vanishes.
+
+    Raises StoreUnavailable when the engine is away.
+    """
 
     async def submit(self, job: ProvisionJob, worker_id: str | None = None) -> None:
-        """For any worker, or for one."""
+        """For any worker, or for one. Raises QueueFull when too many wait already."""
         ...
 
     async def take(self, worker_id: str) -> Claim:
         """The next job for this worker (its own queue first), waiting for one as long as it takes."""
         ...
 
-    def replies(self, reply_to: str) -> AsyncIterator[JobReply]:
+    def replies(self, reply_to: str) -> Feed[JobReply]:
         """Replies to a name, from the moment of the call on; the caller closes it (`aclosing`)."""
         ...
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Protocol
+
+from aether.ports.feed import Feed
 
 
 class Notifications(Protocol):
@@ -11,6 +12,6 @@ class Notifications(Protocol):
 
     async def publish(self, function_id: str) -> None: ...
 
-    def subscribe(self) -> AsyncIterator[str]:
+    def subscribe(self) -> Feed[str]:
         """Function ids from the moment of the call on; the caller closes it (`aclosing`)."""
         ...

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from aether.domain.function import FunctionConfig
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import Worker
+from aether.ports.feed import Feed
 
 Entry = Worker | Instance | FunctionConfig
 
@@ -52,7 +52,8 @@ class Lease(Protocol):
 class Registry(Protocol):
     """Revisions grow by every change. Raises StoreUnavailable when the engine is away.
 
-    A watch from the view's revision sees every later change exactly once, in order.
+    A watch from the view's revision sees every later change exactly once, in order. The engine keeps
+    a bounded history: who is too far behind gets StoreUnavailable, and begins with a new view.
     """
 
     async def lease(self, worker_id: str) -> Lease:
@@ -71,7 +72,7 @@ class Registry(Protocol):
 
     async def view(self) -> View: ...
 
-    def watch(self, after_revision: int) -> AsyncIterator[Change]:
+    def watch(self, after_revision: int) -> Feed[Change]:
         """Changes after a revision, for ever; the caller closes the iterator (`aclosing`)."""
         ...
 

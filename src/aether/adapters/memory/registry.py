@@ -1,0 +1,154 @@
+"""The registry port in one process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Self
+
+from aether.domain.errors import StoreUnavailable
+from aether.domain.function import FunctionConfig
+from aether.domain.instance import Instance, InstanceStatus
+from aether.domain.worker import Worker
+from aether.ports.feed import Feed
+from aether.ports.registry import Change, Entry, Lease, View, config_key, instance_key, worker_key
+
+
+class MemoryRegistry:
+    """Implements `aether.ports.registry.Registry`. Every change has a revision of its own, from 1 on."""
+
+    def __init__(self, *, history: int = 20_000) -> None:
+        """`history`: changes kept at least for watches that are behind; at most twice that."""
+        self._history = history
+        self._changes: list[Change] = []
+        self._revision = 0
+        self._entries: dict[str, Entry] = {}
+        self._owners: dict[str, _MemoryLease] = {}
+        self._watches: set[_Watch] = set()
+
+    async def lease(self, worker_id: str) -> Lease:
+        return _MemoryLease(self, worker_id)
+
+    async def put_function(self, config: FunctionConfig) -> None:
+        self.record(config_key(config.id), config)
+
+    async def remove_function(self, function_id: str) -> None:
+        self.record(config_key(function_id), None)
+
+    async def set_status(self, function_id: str, instance_id: str, status: InstanceStatus) -> bool:
+        key = instance_key(function_id, instance_id)
+        current = self._entries.get(key)
+        if not isinstance(current, Instance):
+            return False
+        if current.status is not status:
+            self.record(key, replace(current, status=status), self._owners.get(key))
+        return True
+
+    async def view(self) -> View:
+        return View(self._revision, dict(self._entries))
+
+    def watch(self, after_revision: int) -> Feed[Change]:
+        watch = _Watch(self.changes_after, after_revision, self._watches.discard)
+        self._watches.add(watch)
+        return watch
+
+    def record(self, key: str, value: Entry | None, owner: _MemoryLease | None = None) -> None:
+        """Put or remove an entry. Removing what isn't there changes nothing."""
+        self._owners.pop(key, None)
+        if value is not None:
+            self._entries[key] = value
+            if owner is not None:
+                self._owners[key] = owner
+        elif self._entries.pop(key, None) is None:
+            return
+        self._revision += 1
+        self._changes.append(Change(self._revision, key, value))
+        if len(self._changes) > 2 * self._history:
+            del self._changes[: self._history]
+        for watch in self._watches:
+            watch.wake()
+
+    def owned_by(self, lease: _MemoryLease) -> list[str]:
+        return [key for key, owner in self._owners.items() if owner is lease]
+
+    def changes_after(self, revision: int) -> Change | None:
+        """The first change after `revision`, if there is one. Raises StoreUnavailable if forgotten."""
+        if revision >= self._revision:
+            return None
+        oldest = self._changes[0].revision
+        if revision + 1 < oldest:
+            raise StoreUnavailable(
+                f"the registry's history begins at revision {oldest}, after {revision}: take a new view"
+            )
+        # Revisions are consecutive, so the place in the list follows from the number.
+        return self._changes[revision + 1 - oldest]
+
+
+class _MemoryLease:
+    """Implements `aether.ports.registry.Lease`: owns the keys it put last."""
+
+    def __init__(self, registry: MemoryRegistry, worker_id: str) -> None:
+        self._registry = registry
+        self._worker_id = worker_id
+        self._open = True
+
+    @property
+    def worker_id(self) -> str:
+        return self._worker_id
+
+    async def put_worker(self, worker: Worker) -> None:
+        self._put(worker_key(worker.id), worker)
+
+    async def put_instance(self, instance: Instance) -> None:
+        self._put(instance_key(instance.function_id, instance.instance_id), instance)
+
+    async def remove_instance(self, function_id: str, instance_id: str) -> None:
+        self._registry.record(instance_key(function_id, instance_id), None)
+
+    async def close(self) -> None:
+        self._open = False
+        for key in self._registry.owned_by(self):
+            self._registry.record(key, None)
+
+    def _put(self, key: str, entry: Worker | Instance) -> None:
+        if not self._open:
+            raise StoreUnavailable(f"the lease of worker {self._worker_id} is closed", component="worker")
+        self._registry.record(key, entry, self)
+
+
+class _Watch:
+    """Implements `aether.ports.feed.Feed`: a place in the registry's history."""
+
+    def __init__(
+        self,
+        changes_after: Callable[[int], Change | None],
+        revision: int,
+        on_close: Callable[[_Watch], None],
+    ) -> None:
+        self._changes_after = changes_after
+        self._revision = revision
+        self._on_close = on_close
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    def wake(self) -> None:
+        self._changed.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Change:
+        while not self._closed:
+            change = self._changes_after(self._revision)
+            if change is not None:
+                self._revision = change.revision
+                return change
+            self._changed.clear()
+            await self._changed.wait()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self._closed = True
+        self._on_close(self)
+        self._changed.set()
