@@ -19,18 +19,26 @@ class FunctionStore(Protocol):
         ...
 
     async def list(self, limit: int | None = None, after_id: str | None = None) -> list[Function]:
-        """Oldest first, by (created_at, id); `after_id` is the last one of the page before."""
+        """Oldest first, by (created_at, id); `after_id` is the last one of the page before.
+
+        Raises InvalidRequest when that one is gone.
+        """
         ...
 
     async def update(self, function: Function, expected_revision: int | None = None) -> bool:
         """Replace all of it but the id and created_at. Raises FunctionNotFound, NameTaken.
+
+        A `good` that is None, or older than the stored one, leaves that: it was noted since.
 
         With `expected_revision`, only if the stored version still has that revision; False if not.
         """
         ...
 
     async def mark_good(self, function_id: str, version: Version) -> None:
-        """Note the newest version seen ready; an older revision than the noted one changes nothing."""
+        """Note the newest version seen ready; an older revision than the noted one changes nothing.
+
+        Nor does one of a function that is gone.
+        """
         ...
 
     async def delete(self, function_id: str) -> None:
