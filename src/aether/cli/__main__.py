@@ -1,0 +1,5 @@
+import sys
+
+from aether.cli.main import main
+
+sys.exit(main())

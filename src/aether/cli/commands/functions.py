@@ -1,0 +1,150 @@
+"""`aether list`, `describe` and `rm`."""
+
+from __future__ import annotations
+
+from aether.cli import output, shapes
+from aether.cli.connection import DEFAULT_CONNECTION, Connection
+from aether.cli.failures import ApiRefused
+
+SHOWN_INVOCATIONS = 5
+
+
+def list_functions(*, json: output.Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+    """List functions, oldest first.
+
+    Examples:
+
+    ```
+    aether list
+    aether list --json | jq -r '.[].name'
+    ```
+
+    Parameters
+    ----------
+    json
+        Print the API's JSON.
+    """
+    with connection.open() as client:
+        functions = client.functions()
+    if json:
+        output.print_json(functions)
+    elif functions:
+        output.print_table(
+            ("NAME", "RUNTIME", "MEMORY", "CODE", "UPDATED", "ID"), [_row(f) for f in functions]
+        )
+    else:
+        output.say("No functions yet. Deploy one: aether deploy PATH")
+
+
+def describe(name: str, /, *, json: output.Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+    """Show one function: its settings, its instances and its newest calls.
+
+    Examples:
+
+    ```
+    aether describe hello
+    aether describe hello --json | jq .function.env_vars
+    ```
+
+    Parameters
+    ----------
+    name
+        Name or id of the function.
+    json
+        Print one object: `function`, `instances`, `invocations`.
+    """
+    with connection.open() as client:
+        function = client.function(name)
+        instances = client.instances(name)
+        invocations = client.invocations(name, SHOWN_INVOCATIONS)
+        url = client.call_url(function["name"])
+    if json:
+        output.print_json({"function": function, "instances": instances, "invocations": invocations})
+        return
+    output.print_fields([*_fields(function), ("url", url)])
+    if instances:
+        print()
+        output.print_table(("INSTANCE", "STATUS", "AGE", "WORKER"), [_instance_row(i) for i in instances])
+    if invocations:
+        print()
+        output.print_table(("CALL", "STATUS", "MS", "STARTED"), [_invocation_row(i) for i in invocations])
+
+
+def remove(
+    names: tuple[str, ...],
+    /,
+    *,
+    ignore_missing: bool = False,
+    connection: Connection = DEFAULT_CONNECTION,
+) -> None:
+    """Remove functions: their instances are stopped, their code and records deleted.
+
+    Each name is tried; the exit code is 1 if any could not be removed.
+
+    Examples:
+
+    ```
+    aether rm hello
+    aether rm hello world --ignore-missing
+    ```
+
+    Parameters
+    ----------
+    names
+        Names or ids of functions.
+    ignore_missing
+        A function that isn't there is no error.
+    """
+    failed: ApiRefused | None = None
+    with connection.open() as client:
+        for name in names:
+            try:
+                client.delete(name)
+                output.say(f"Removed {name}.")
+            except ApiRefused as refused:
+                if refused.code == "function_not_found" and ignore_missing:
+                    continue
+                if failed is not None:
+                    output.say(output.printable(failed.message))
+                failed = refused
+    if failed is not None:
+        raise failed
+
+
+def _row(function: shapes.FunctionJson) -> tuple[str, ...]:
+    return (
+        function["name"],
+        function["runtime"],
+        f"{function['memory_mb']} MB",
+        "yes" if function["code_path"] else "none",
+        output.age(function["updated_at"]),
+        function["id"],
+    )
+
+
+def _fields(function: shapes.FunctionJson) -> list[tuple[str, str]]:
+    """All that the platform says of a function, also what this version doesn't know yet."""
+    shown = []
+    for name, value in function.items():
+        if name == "env_vars":
+            # Values are often secrets, and terminals are often shared; --json has them.
+            text = ", ".join(sorted(function["env_vars"])) or "none"
+        elif name.endswith("_at") and isinstance(value, str):
+            text = output.local_time(value)
+        else:
+            text = "none" if value in (None, "") else str(value)
+        shown.append((name, output.printable(text)))
+    return shown
+
+
+def _instance_row(instance: shapes.InstanceJson) -> tuple[str, ...]:
+    return (
+        instance["instance_id"],
+        instance["status"],
+        output.age(instance["started_at"]),
+        instance["worker_id"],
+    )
+
+
+def _invocation_row(call: shapes.InvocationJson) -> tuple[str, ...]:
+    return (call["id"], call["status"], str(call["duration_ms"]), output.local_time(call["started_at"]))

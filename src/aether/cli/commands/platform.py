@@ -1,0 +1,112 @@
+"""`aether status`, `workers` and `runtime list`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cyclopts import App
+
+from aether.cli import output, shapes
+from aether.cli.connection import DEFAULT_CONNECTION, Connection
+
+runtime = App(name="runtime", help="Show what functions can be written for.")
+
+
+def status(*, json: output.Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+    """Show how the platform is doing: version, functions, instances, workers.
+
+    Examples:
+
+    ```
+    aether status
+    aether status --url http://faas.example:8080 --json
+    ```
+
+    Parameters
+    ----------
+    json
+        Print the API's JSON.
+    """
+    with connection.open() as client:
+        found = client.status()
+        url = client.url
+    if json:
+        output.print_json(found)
+    else:
+        output.print_fields([("url", url), *((name, _text(value)) for name, value in found.items())])
+
+
+def workers(*, json: output.Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+    """List the hosts that instances run on.
+
+    Examples:
+
+    ```
+    aether workers
+    aether workers --json | jq -r '.[] | select(.draining) | .id'
+    ```
+
+    Parameters
+    ----------
+    json
+        Print the API's JSON.
+    """
+    with connection.open() as client:
+        found = client.workers()
+    if json:
+        output.print_json(found)
+    elif found:
+        header = ("WORKER", "HOST", "VERSION", "FREE MEMORY", "FREE SLOTS", "LOAD", "STATE")
+        output.print_table(header, [_worker_row(worker) for worker in found])
+    else:
+        output.say("No workers: nothing can be started.")
+
+
+@runtime.command(name="list")
+def list_runtimes(*, json: output.Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+    """List the runtimes that functions can be deployed for.
+
+    Examples:
+
+    ```
+    aether runtime list
+    ```
+
+    Parameters
+    ----------
+    json
+        Print the API's JSON.
+    """
+    with connection.open() as client:
+        found = client.runtimes()
+    if json:
+        output.print_json(found)
+    elif found:
+        columns = list(found[0])
+        rows: list[dict[str, Any]] = [dict(row) for row in found]
+        output.print_table(
+            [column.replace("_", " ").upper() for column in columns],
+            [[_text(row.get(column)) for column in columns] for row in rows],
+        )
+    else:
+        output.say("No runtimes: build them with aether setup.")
+
+
+def _worker_row(worker: shapes.WorkerJson) -> tuple[str, ...]:
+    return (
+        worker["id"],
+        worker["hostname"],
+        worker["version"],
+        f"{output.size(worker['free_mem'])} of {output.size(worker['total_mem'])}",
+        str(worker["free_slots"]),
+        str(worker["load"]),
+        "draining" if worker["draining"] else "ready",
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items()) or "none"
+    if isinstance(value, list):
+        return " ".join(_text(item) for item in value) or "none"
+    return "none" if value in (None, "") else output.printable(str(value))

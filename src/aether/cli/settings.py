@@ -1,0 +1,153 @@
+"""Settings of `aether up`, read once, at the edge.
+
+Each comes from, first to last: an option of the command, the environment, `.env` in the current
+directory, its default. Environment names are `AETHER_` and the field's name in capitals, except
+where the wire contract has a name of its own (`PORT`, `KERNEL_PATH`, ...).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from aether.cli.paths import default_cache_dir, default_data_dir, key_file
+from aether.domain.errors import InvalidRequest
+
+UNIX_PATH_BYTES = 108
+"""Size of `sun_path`, with its closing NUL. Source: unix(7)."""
+
+SOCKET_NAME_BYTES = 60
+"""Kept free below the socket directory for `{instance_id}/{name}.sock`."""
+
+ExpandedPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+class InvalidSettings(InvalidRequest):
+    """`fields` maps the environment name of each wrong setting to what is wrong with it."""
+
+
+class Settings(BaseSettings):
+    """Every setting, typed. Build it with `load_settings`, which words the errors for people."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AETHER_",
+        env_file=".env",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    data_dir: ExpandedPath = Field(
+        default_factory=default_data_dir,
+        description="Functions, code and the API key; kept between starts.",
+    )
+    cache_dir: ExpandedPath = Field(
+        default_factory=default_cache_dir, description="Kernel, initramfs and runtimes, as set-up built them."
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address that the gateway listens on.")
+    port: int = Field(
+        default=8080,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices("AETHER_PORT", "PORT"),
+        description="Port that the gateway listens on; 0 takes a free one.",
+    )
+    auth: Literal["on", "off"] = Field(
+        default="on",
+        description="`off` opens the management API to whoever reaches it: trusted networks only.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe message that is written."
+    )
+    keep_invocations_days: int = Field(
+        default=30, ge=1, le=3650, description="Records of calls older than this are removed."
+    )
+    max_archive_mb: int = Field(
+        default=200, ge=1, le=10_000, description="Largest code archive that is taken, in MB."
+    )
+    kernel_path: ExpandedPath | None = Field(
+        default=None,
+        validation_alias=AliasChoices("AETHER_KERNEL_PATH", "KERNEL_PATH"),
+        description="A kernel of your own (ELF, all drivers built in) instead of the one from set-up.",
+    )
+    runtime_path: ExpandedPath | None = Field(
+        default=None,
+        validation_alias=AliasChoices("AETHER_RUNTIME_PATH", "RUNTIME_PATH"),
+        description="A root filesystem for `node`, or a folder of `{runtime}.ext4`.",
+    )
+    worker_ip: IPv4Address = Field(
+        default=IPv4Address("127.0.0.1"),
+        validation_alias=AliasChoices("AETHER_WORKER_IP", "WORKER_IP"),
+        description="Address at which gateways reach this worker's instances.",
+    )
+    socket_dir: ExpandedPath | None = Field(
+        default=None,
+        validation_alias=AliasChoices("AETHER_SOCKET_DIR", "SOCKET_DIR"),
+        description="Control sockets of the VMs. Default: `{data_dir}/run`, or a short path under the "
+        "system's temporary directory when that is too long for a socket's name.",
+    )
+    db_path: ExpandedPath | None = Field(
+        default=None,
+        validation_alias=AliasChoices("AETHER_DB_PATH", "DB_PATH"),
+        description="The SQLite database. Default: `{data_dir}/aether.db`.",
+    )
+
+    @property
+    def key_file(self) -> Path:
+        return key_file(self.data_dir)
+
+    @property
+    def database(self) -> Path:
+        return self.db_path or self.data_dir / "aether.db"
+
+    @property
+    def sockets(self) -> Path:
+        """The same for the same data directory at every start, so that leftovers are found again."""
+        if self.socket_dir is not None:
+            return self.socket_dir
+        beside_data = self.data_dir / "run"
+        if len(bytes(beside_data)) + SOCKET_NAME_BYTES < UNIX_PATH_BYTES:
+            return beside_data
+        digest = hashlib.sha256(bytes(self.data_dir)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"aether-{digest}"
+
+    @classmethod
+    def environment_names(cls, field: str) -> list[str]:
+        """The names that set a field, the preferred one first."""
+        alias = cls.model_fields[field].validation_alias
+        if isinstance(alias, AliasChoices):
+            return [str(choice) for choice in alias.choices]
+        return [f"AETHER_{field.upper()}"]
+
+    @classmethod
+    def load(cls, overrides: dict[str, Any]) -> Self:
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            fields = dict(_wrong(cls, error))
+            told = "; ".join(f"{name}: {what}" for name, what in fields.items())
+            raise InvalidSettings(f"Settings are wrong: {told}.", fields=fields) from None
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings with the command's own options on top; an option that is None was not given.
+
+    Raises InvalidSettings, naming each wrong one.
+    """
+    return Settings.load({name: value for name, value in overrides.items() if value is not None})
+
+
+def _wrong(settings: type[Settings], error: ValidationError) -> Iterator[tuple[str, str]]:
+    """Environment names of the wrong settings, and what is wrong with each."""
+    for problem in error.errors(include_url=False):
+        field = str(problem["loc"][0])
+        name = settings.environment_names(field)[0] if field in settings.model_fields else field
+        yield name, f"{problem['msg'].lower()}, not {problem['input']!r}"

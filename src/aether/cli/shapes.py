@@ -1,0 +1,73 @@
+"""JSON of the management API, as the wire contract gives it.
+
+Typed dictionaries, not models: fields that a newer platform adds pass through to `--json`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class FunctionJson(TypedDict):
+    id: str
+    name: str
+    runtime: str
+    entrypoint: str
+    code_path: str
+    vcpu: int
+    memory_mb: int
+    port: int
+    env_vars: dict[str, str]
+    created_at: str
+    updated_at: str
+
+
+class CodeJson(TypedDict):
+    message: str
+    code_path: str
+    sha256: str
+    size_bytes: int
+
+
+class InvocationJson(TypedDict):
+    id: str
+    function_id: str
+    status: str
+    duration_ms: int
+    started_at: str
+    error_message: NotRequired[str | None]
+
+
+class InstanceJson(TypedDict):
+    instance_id: str
+    function_id: str
+    worker_id: str
+    status: str
+    started_at: str
+
+
+class LogJson(TypedDict):
+    at: str
+    stream: str
+    text: str
+    instance_id: NotRequired[str]
+    call_id: NotRequired[str | None]
+
+
+class WorkerJson(TypedDict):
+    id: str
+    hostname: str
+    version: str
+    total_mem: int
+    free_mem: int
+    free_slots: int
+    load: int
+    draining: bool
+
+
+class RuntimeJson(TypedDict):
+    name: str
+
+
+StatusJson = dict[str, Any]
+"""Versions and counts; its fields are shown as they come."""
