@@ -78,7 +78,7 @@ class FunctionServer:
         self._running.set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._in_flight = 0
+        self.in_flight = 0
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._server: asyncio.Server | None = None
 
@@ -154,12 +154,12 @@ class FunctionServer:
         return True
 
     def _begin(self) -> None:
-        self._in_flight += 1
+        self.in_flight += 1
         self._idle.clear()
 
     def _finish(self) -> None:
-        self._in_flight -= 1
-        if self._in_flight == 0:
+        self.in_flight -= 1
+        if self.in_flight == 0:
             self._idle.set()
 
 

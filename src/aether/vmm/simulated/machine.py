@@ -40,6 +40,10 @@ class SimulatedMachine:
     def has_ended(self) -> bool:
         return self._latch.value is not None
 
+    @property
+    def in_flight(self) -> int:
+        return self._server.in_flight
+
     def console_tail(self) -> str:
         return self._console.tail()
 
