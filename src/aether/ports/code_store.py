@@ -9,13 +9,15 @@ from typing import Protocol
 class CodeStore(Protocol):
     """Content-addressed: `{function_id}/{sha256}.ext4`, with `{function_id}/code.ext4` the current one.
 
-    Raises StoreUnavailable when the store is away, DiskFull when it has no room.
+    Raises StoreUnavailable when the store is away, DiskFull when it has no room. The files at `image`
+    and `into` may share their storage with the store: nobody writes to them any more.
     """
 
     async def put(self, function_id: str, sha256: str, image: Path) -> str:
         """Store an image under its sha256 and as the current one; whole or not at all.
 
-        Returns the code path, `function-code/{function_id}/code.ext4`.
+        Returns the code path, `function-code/{function_id}/code.ext4`. Raises ValueError when the
+        image does not match the sha256.
         """
         ...
 
@@ -27,7 +29,7 @@ class CodeStore(Protocol):
         ...
 
     async def keep_only(self, function_id: str, sha256s: set[str]) -> None:
-        """Remove other versions."""
+        """Remove other versions; `code.ext4` stays."""
         ...
 
     async def remove(self, function_id: str) -> None:

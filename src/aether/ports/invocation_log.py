@@ -13,7 +13,7 @@ class InvocationLog(Protocol):
     """Written in batches off the request path. Raises StoreUnavailable, DiskFull."""
 
     async def append(self, invocations: Sequence[Invocation]) -> None:
-        """All of them or none. Rows of functions that are gone are dropped, and ids that are there already."""
+        """All of them or none. Rows of functions that are gone are dropped, and those written already."""
         ...
 
     async def list(self, function_id: str, limit: int, before_id: str | None = None) -> list[Invocation]:
