@@ -12,7 +12,7 @@ EMPTY_FOLDERS = ("proc", "sys", "dev", "lower", "rw", "newroot")
 def write_initramfs(target: Path, agent: Path, modules: Path | None) -> None:
     """Write the archive. Without `modules`, for a kernel that has everything built in.
 
-    It is not compressed: unpacking costs more time in a guest than reading less saves.
+    It is not compressed: boots with gzip, LZ4 and neither took the same time (1.0 s to the agent, TCG).
     """
     entries = [cpio.folder(name) for name in EMPTY_FOLDERS]
     entries += [cpio.folder("lib"), cpio.folder("lib/modules")]
