@@ -27,6 +27,5 @@ class Instance:
     started_at: datetime
     revision: int | None = None
     """Of the function's version that it runs; None for one put there by a foreign worker."""
-    max_concurrency: int | None = None
     vmm: str = ""
     accel: str = ""

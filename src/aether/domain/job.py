@@ -23,7 +23,6 @@ class ProvisionJob:
     """Time left of the deadline of who asked, counted from the moment of queueing."""
     reply_to: str
     revision: int = 0
-    max_concurrency: int = 16
     count: int = 1
     image_id: str = ""
     trace_context: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,107 @@
+"""One call of a function, from its head to its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+
+from aether.domain.deadline import Deadline
+from aether.domain.function import FunctionConfig
+from aether.domain.invocation import Invocation, InvocationStatus
+from aether.gateway.routes import Slot
+from aether.http import Exchange, Outcome, Request
+
+_BAD_GATEWAY = 500
+_TIMEOUT = 504
+
+
+class Call:
+    """The edge's own state for a request: what `Exchange.context` holds."""
+
+    __slots__ = (
+        "call_id",
+        "cold",
+        "deadline",
+        "error",
+        "function",
+        "path",
+        "phases",
+        "request",
+        "slot",
+        "started_at",
+        "target",
+    )
+
+    def __init__(
+        self,
+        request: Request,
+        function: FunctionConfig,
+        *,
+        call_id: str,
+        target: bytes,
+        deadline: Deadline,
+        started_at: datetime,
+    ) -> None:
+        self.request = request
+        self.function = function
+        self.call_id = call_id
+        self.target = target
+        self.deadline = deadline
+        self.started_at = started_at
+        self.slot: Slot | None = None
+        self.cold = False
+        self.phases: Mapping[str, float] = {}
+        self.error: str | None = None
+
+    def response_headers(self, exchange: Exchange) -> bytes:
+        """`X-Call-Id` and `Server-Timing`, made when the response's head has come."""
+        timing = "".join(f"{phase};dur={ms:.1f}, " for phase, ms in self.phases.items())
+        fn_ms = (time.perf_counter() - exchange.forwarded_at) * 1000
+        return f"X-Call-Id: {self.call_id}\r\nServer-Timing: {timing}fn;dur={fn_ms:.1f}\r\n".encode()
+
+    def invocation(self, exchange: Exchange) -> Invocation:
+        """What is recorded once it has ended."""
+        phases = dict(self.phases)
+        if exchange.head_at:
+            phases["fn"] = (exchange.head_at - exchange.forwarded_at) * 1000
+        return Invocation(
+            id=self.call_id,
+            function_id=self.function.id,
+            status=self._status(exchange),
+            duration_ms=round((exchange.ended_at - exchange.received_at) * 1000),
+            started_at=self.started_at,
+            error_message=self.error or _cut(exchange),
+            instance_id=self.slot.instance.instance_id if self.slot else None,
+            http_status=exchange.status or None,
+            method=self.request.method.decode("latin-1"),
+            path=self.target.decode("latin-1")[:1024],
+            cold=self.cold,
+            phases=phases,
+        )
+
+    def _status(self, exchange: Exchange) -> InvocationStatus:
+        if exchange.outcome is Outcome.CLIENT_GONE:
+            return InvocationStatus.CANCELLED
+        if exchange.status == _TIMEOUT and exchange.outcome is not Outcome.COMPLETED:
+            return InvocationStatus.TIMEOUT
+        if exchange.status >= _BAD_GATEWAY or _cut(exchange):
+            return InvocationStatus.ERROR
+        return InvocationStatus.SUCCESS
+
+
+def _cut(exchange: Exchange) -> str | None:
+    """How a response that had begun was cut, if it was."""
+    match exchange.outcome:
+        case Outcome.UPSTREAM_BROKEN:
+            return "the instance broke off in the middle of its answer"
+        case Outcome.CUT_IDLE:
+            return "nothing came either way for idle_timeout_s"
+        case Outcome.CUT_MAX_STREAM:
+            return "the stream lasted max_stream_s"
+        case Outcome.CUT_BODY:
+            return "the request's body was malformed or too large"
+        case Outcome.CLOSED:
+            return "the gateway was stopped"
+        case _:
+            return None

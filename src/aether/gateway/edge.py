@@ -1,0 +1,267 @@
+"""What the relay asks on the first hop: where a request goes, and what to say when it can't be done."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable
+
+import structlog
+
+from aether.domain.deadline import Deadline
+from aether.domain.errors import (
+    AetherError,
+    BadRequest,
+    DeadlineExceeded,
+    FunctionNotFound,
+    InstanceFailed,
+    NoCapacity,
+    NoCode,
+    RequestTimeout,
+)
+from aether.domain.ids import CALL_ID, new_id
+from aether.domain.instance import InstanceStatus
+from aether.gateway.activator import Activator
+from aether.gateway.call import Call
+from aether.gateway.metrics import GatewayMetrics
+from aether.gateway.recorder import Recorder
+from aether.gateway.routes import RouteTable, Slot
+from aether.http import (
+    Answer,
+    Exchange,
+    Failure,
+    FailureKind,
+    Forward,
+    Request,
+    Undelivered,
+    Upstream,
+)
+from aether.ports.clock import Clock
+
+log = structlog.get_logger()
+
+_INVOCATION = re.compile(rb"/functions/([^/?]+)(/[^?]*)?(\?.*)?", re.DOTALL)
+_OURS = frozenset({b"x-call-id", b"x-timeout-ms", b"x-aether-deadline-ms", b"x-aether-refused"})
+_OURS_AND_KEY = _OURS | {b"authorization"}
+_CALL_ID_ONLY = frozenset({b"x-call-id"})
+_REFUSALS = {
+    408: "request_timeout",
+    413: "body_too_large",
+    414: "uri_too_long",
+    431: "headers_too_large",
+    503: "queue_full",
+}
+
+
+class Edge:
+    """Implements `aether.http.Handler`: calls go to instances, all else to the management API."""
+
+    def __init__(
+        self,
+        routes: RouteTable,
+        activator: Activator,
+        recorder: Recorder,
+        metrics: GatewayMetrics,
+        clock: Clock,
+        *,
+        api: Upstream,
+        api_keys: frozenset[bytes],
+    ) -> None:
+        self._routes = routes
+        self._activator = activator
+        self._recorder = recorder
+        self._metrics = metrics
+        self._clock = clock
+        self._api = api
+        self._authorizations = frozenset(b"Bearer " + key for key in api_keys)
+
+    # What the relay asks
+
+    def begin(self, request: Request) -> Forward | Answer | Awaitable[Forward | Answer]:
+        call_id = _call_id(request)
+        match = _INVOCATION.fullmatch(request.target)
+        if match is None:
+            return self._to_api(request, call_id)
+        try:
+            call = self._call(request, call_id, match)
+        except AetherError as error:
+            return _error_answer(error, call_id)
+        return self._place(call)
+
+    def undelivered(
+        self, exchange: Exchange, why: Undelivered
+    ) -> Forward | Answer | Awaitable[Forward | Answer]:
+        call = exchange.context
+        if not isinstance(call, Call):
+            return _error_answer(
+                InstanceFailed("the management API is not running"), _call_id(exchange.request)
+            )
+        self._give_up_slot(call, why)
+        return self._place(call)
+
+    def failed(self, exchange: Exchange, failure: Failure) -> Answer:
+        call = exchange.context
+        error = _failure(failure, call.slot if isinstance(call, Call) else None)
+        if isinstance(call, Call):
+            call.error = error.message
+            return _error_answer(error, call.call_id)
+        return _error_answer(error, _call_id(exchange.request))
+
+    def refused(self, request: Request | None, status: int, reason: str) -> Answer:
+        call_id = _call_id(request) if request is not None else new_id("call")
+        error = BadRequest(reason)
+        error.status, error.code = status, _REFUSALS.get(status, error.code)
+        return _error_answer(error, call_id)
+
+    def finished(self, exchange: Exchange) -> None:
+        call = exchange.context
+        if not isinstance(call, Call):
+            return
+        if call.slot is not None:
+            self._activator.release(call.slot)
+        invocation = call.invocation(exchange)
+        self._recorder.record(invocation)
+        self._metrics.observe(invocation)
+        if invocation.error_message:
+            log.info(
+                "call failed",
+                call_id=call.call_id,
+                function=call.function.name,
+                status=exchange.status,
+                reason=invocation.error_message,
+            )
+
+    # Where requests go
+
+    def _to_api(self, request: Request, call_id: str) -> Forward:
+        return Forward(
+            self._api,
+            request.target,
+            add_headers=b"X-Call-Id: " + call_id.encode() + b"\r\n",
+            drop=_CALL_ID_ONLY,
+            upstream_may_refuse=False,
+        )
+
+    def _call(self, request: Request, call_id: str, match: re.Match[bytes]) -> Call:
+        """Raises FunctionNotFound, NoCode, BadRequest."""
+        reference, path, query = match.groups(default=b"")
+        function = self._routes.find(reference.decode("latin-1"))
+        if function is None:
+            name = reference.decode("latin-1")[:80]
+            raise FunctionNotFound(
+                f"there is no function {name!r}", hint="`aether list` shows those there are"
+            )
+        if not self._routes.serving(function).code_sha256:
+            raise NoCode(
+                f"{function.name} has no code yet",
+                hint=f"upload some: POST /api/functions/{function.id}/code",
+            )
+        return Call(
+            request,
+            function,
+            call_id=call_id,
+            target=(path or b"/") + query,
+            deadline=self._deadline(request, function.limits.timeout_s),
+            started_at=self._clock.now(),
+        )
+
+    def _deadline(self, request: Request, timeout_s: float) -> Deadline:
+        now_s = self._clock.monotonic()
+        deadline = Deadline.after(timeout_s, now_s)
+        told = request.header(b"x-timeout-ms")
+        if told is None:
+            return deadline
+        if not told.isdigit() or not int(told):
+            raise BadRequest("X-Timeout-Ms must be a whole number of milliseconds above zero")
+        return deadline.sooner(int(told) / 1000, now_s)
+
+    def _place(self, call: Call) -> Forward | Awaitable[Forward | Answer]:
+        """At once where an instance has room and nobody waits; else in the queue."""
+        if self._activator.idle(call.function.id):
+            slot = self._routes.pick(call.function)
+            if slot is not None:
+                return self._forward(call, slot)
+        return self._wait_for_place(call)
+
+    async def _wait_for_place(self, call: Call) -> Forward | Answer:
+        try:
+            grant = await self._activator.acquire(call.function, call.deadline)
+        except AetherError as error:
+            call.error = error.message
+            answer = _error_answer(error, call.call_id)
+            answer.context = call
+            return answer
+        call.cold = call.cold or grant.cold
+        call.phases = {p: call.phases.get(p, 0.0) + ms for p, ms in grant.phases.items()}
+        return self._forward(call, grant.slot)
+
+    def _forward(self, call: Call, slot: Slot) -> Forward:
+        call.slot = slot
+        limits = call.function.limits
+        remaining_s = call.deadline.remaining_s(self._clock.monotonic())
+        instance = slot.instance
+        added = f"X-Call-Id: {call.call_id}\r\nX-Aether-Deadline-Ms: {int(remaining_s * 1000)}\r\n"
+        return Forward(
+            Upstream(instance.host_ip, instance.proxy_port),
+            call.target,
+            add_headers=added.encode(),
+            drop=self._to_drop(call.request),
+            deadline_at=asyncio.get_running_loop().time() + remaining_s,
+            idle_timeout_s=limits.idle_timeout_s,
+            max_stream_s=limits.max_stream_s,
+            response_headers=call.response_headers,
+            context=call,
+        )
+
+    def _to_drop(self, request: Request) -> frozenset[bytes]:
+        """Our own headers, and the platform's key: a function must not see an operator's."""
+        told = request.header(b"authorization")
+        return _OURS_AND_KEY if told is not None and told in self._authorizations else _OURS
+
+    def _give_up_slot(self, call: Call, why: Undelivered) -> None:
+        slot, call.slot = call.slot, None
+        if slot is None:
+            return
+        self._activator.release(slot)
+        if why.detail != "full":
+            slot.lost = True
+            log.info(
+                "instance not reached, trying another",
+                call_id=call.call_id,
+                instance=slot.instance.instance_id,
+                reason=why.detail,
+                draining=slot.instance.status is InstanceStatus.DRAINING,
+            )
+
+
+def _failure(failure: Failure, slot: Slot | None) -> AetherError:
+    who = f"instance {slot.instance.instance_id}" if slot is not None else "the management API"
+    match failure.kind:
+        case FailureKind.DEADLINE:
+            return DeadlineExceeded(f"{who} did not answer before the deadline (phase: fn)")
+        case FailureKind.BODY_TIMEOUT:
+            return RequestTimeout("the request's body came too slowly")
+        case FailureKind.MALFORMED:
+            return InstanceFailed(f"{who} answered with malformed HTTP: {failure.detail}")
+        case FailureKind.UNREACHABLE:
+            return NoCapacity(f"no instance took the request: {failure.detail}")
+        case _:
+            return InstanceFailed(f"{who} broke the connection before it answered")
+
+
+def _call_id(request: Request) -> str:
+    told = request.header(b"x-call-id")
+    if told is not None:
+        text = told.decode("latin-1")
+        if CALL_ID.fullmatch(text):
+            return text
+    return new_id("call")
+
+
+def _error_answer(error: AetherError, call_id: str) -> Answer:
+    """The one place where an error of a call becomes an answer."""
+    headers: tuple[tuple[str, str], ...] = (("X-Call-Id", call_id),)
+    if error.retry_after_s is not None:
+        headers += (("Retry-After", str(error.retry_after_s)),)
+    return Answer(error.status, json.dumps(error.body(call_id)).encode(), headers=headers)

@@ -1,0 +1,105 @@
+"""The gateway's role: the edge in front, the management API behind it, and what keeps both current."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from aether.domain.ids import new_id
+from aether.gateway.activator import Activator
+from aether.gateway.api_server import serve_api
+from aether.gateway.edge import Edge
+from aether.gateway.metrics import GatewayMetrics
+from aether.gateway.recorder import Recorder
+from aether.gateway.routes import RouteTable
+from aether.http import Limits, Relay, Upstream
+from aether.ports.clock import Clock
+from aether.ports.invocation_log import InvocationLog
+from aether.ports.job_queue import JobQueue
+from aether.ports.registry import Registry
+
+API_KEEPALIVE_S = 4.0
+"""uvicorn closes an idle connection after 5 s; the relay drops it before."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    host: str
+    port: int
+    """0 takes a free one."""
+    api_socket: Path
+    api_keys: frozenset[str]
+    keep_invocations: timedelta
+    drain_timeout_s: float = 30.0
+
+
+class Gateway:
+    """`run` is its whole life. `routes`, `activator` and `metrics` are there for who composes the roles."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        registry: Registry,
+        jobs: JobQueue,
+        invocations: InvocationLog,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._clock = clock
+        self.routes = RouteTable()
+        self.activator = Activator(self.routes, jobs, clock, gateway_id=new_id("gw"))
+        self.metrics = GatewayMetrics(self.routes, self.activator)
+        self._recorder = Recorder(
+            invocations, clock, self.metrics.dropped_records, keep=settings.keep_invocations
+        )
+
+    @property
+    def metrics_registry(self) -> CollectorRegistry:
+        return self.metrics.registry
+
+    async def run(
+        self, api: FastAPI, stop: asyncio.Event, on_ready: Callable[[tuple[str, int]], None]
+    ) -> None:
+        """Serve until `stop` is set, then let running requests end.
+
+        `on_ready` hears the address. Raises OSError when it is taken.
+        """
+        edge = Edge(
+            self.routes,
+            self.activator,
+            self._recorder,
+            self.metrics,
+            self._clock,
+            api=Upstream(path=str(self._settings.api_socket)),
+            api_keys=frozenset(key.encode() for key in self._settings.api_keys),
+        )
+        relay = Relay(edge, Limits(upstream_idle_s=API_KEEPALIVE_S), edge=True)
+        api_stop = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self.routes.follow(self._registry), name="route table"),
+                    group.create_task(self.activator.run(), name="activator"),
+                    group.create_task(self._recorder.run(), name="recorder"),
+                ]
+                group.create_task(serve_api(api, self._settings.api_socket, api_stop), name="API server")
+                await self.routes.loaded.wait()
+                address = await relay.listen(self._settings.host, self._settings.port)
+                assert not isinstance(address, str)
+                on_ready(address)
+                await stop.wait()
+                await relay.drain(self._settings.drain_timeout_s)
+                await relay.close()
+                api_stop.set()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await relay.close()

@@ -1,0 +1,85 @@
+"""What `/metrics` tells of a gateway."""
+
+from __future__ import annotations
+
+from collections import Counter as Count
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from aether.domain.invocation import Invocation
+from aether.gateway.activator import Activator
+from aether.gateway.routes import RouteTable
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+MAX_FUNCTIONS = 500
+"""Labels are bounded: functions beyond that many are told together, as `other`."""
+
+
+class GatewayMetrics:
+    """Counters that the edge feeds, and gauges read when `/metrics` is."""
+
+    def __init__(self, routes: RouteTable, activator: Activator) -> None:
+        self.registry = CollectorRegistry()
+        self._labels: dict[str, str] = {}
+        self.requests = Counter(
+            "aether_requests", "Calls ended, by outcome", ("function", "status"), registry=self.registry
+        )
+        self.duration = Histogram(
+            "aether_request_duration_seconds",
+            "Calls, from first byte in to last byte out",
+            ("function",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.cold_starts = Histogram(
+            "aether_cold_start_seconds",
+            "What calls waited for an instance to start",
+            ("function",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.dropped_records = Counter(
+            "aether_invocations_dropped",
+            "Invocation records that did not fit the buffer",
+            registry=self.registry,
+        )
+        self.registry.register(_Now(routes, activator))
+
+    def observe(self, invocation: Invocation) -> None:
+        function = self._label(invocation.function_id)
+        self.requests.labels(function, str(invocation.http_status or 0)).inc()
+        self.duration.labels(function).observe(invocation.duration_ms / 1000)
+        if invocation.cold:
+            self.cold_starts.labels(function).observe(sum(invocation.phases.values()) / 1000)
+
+    def _label(self, function_id: str) -> str:
+        label = self._labels.get(function_id)
+        if label is None:
+            label = function_id if len(self._labels) < MAX_FUNCTIONS else "other"
+            if label != "other":
+                self._labels[function_id] = label
+        return label
+
+
+class _Now(Collector):
+    def __init__(self, routes: RouteTable, activator: Activator) -> None:
+        self._routes = routes
+        self._activator = activator
+
+    def collect(self) -> Iterable[Metric]:
+        instances = GaugeMetricFamily("aether_instances", "Instances known here", labels=["status"])
+        counts: Count[str] = Count()
+        waiting = starting = 0
+        for function in self._routes.functions():
+            counts.update(i.status.value for i in self._routes.instances(function.id))
+            waiting += self._activator.waiting(function.id)
+            starting += self._activator.starting(function.id)
+        for status in ("ready", "draining"):
+            instances.add_metric([status], counts[status])
+        instances.add_metric(["starting"], starting)
+        yield instances
+        yield GaugeMetricFamily("aether_waiting_requests", "Calls waiting for an instance", value=waiting)
+        yield GaugeMetricFamily("aether_workers", "Workers known here", value=len(self._routes.workers))

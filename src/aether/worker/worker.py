@@ -1,0 +1,195 @@
+"""The worker's role: take jobs while there is room, and keep the registry true."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import Counter
+from contextlib import aclosing
+
+import structlog
+
+from aether import __version__
+from aether.domain.errors import StoreUnavailable
+from aether.domain.function import FunctionConfig, Limits
+from aether.domain.ids import new_id
+from aether.domain.instance import Instance, InstanceStatus
+from aether.domain.job import JobReply
+from aether.domain.worker import Worker as WorkerRecord
+from aether.ports.job_queue import Claim, JobQueue
+from aether.ports.registry import Entry, Registry
+from aether.worker.capacity import SMALLEST_INSTANCE, Capacity
+from aether.worker.instance import Host, RunningInstance
+
+log = structlog.get_logger()
+
+HEARTBEAT_S = 1.0
+RETRY_S = 0.5
+
+
+class Worker:
+    """`run` is its whole life."""
+
+    def __init__(
+        self,
+        host: Host,
+        registry: Registry,
+        jobs: JobQueue,
+        capacity: Capacity,
+        *,
+        starts_at_once: int | None = None,
+    ) -> None:
+        self._host = host
+        self._registry = registry
+        self._jobs = jobs
+        self._capacity = capacity
+        self._instances: dict[str, RunningInstance] = {}
+        self._limits: dict[str, Limits] = {}
+        self._draining = False
+        self._changed = asyncio.Event()
+        self._starts = asyncio.Semaphore(starts_at_once or 2 * (os.cpu_count() or 1))
+
+    @property
+    def id(self) -> str:
+        return self._host.worker_id
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set: then instances drain, cut by what `drain` was told, and it returns."""
+        async with asyncio.TaskGroup() as instances, asyncio.TaskGroup() as roles:
+            tasks = [
+                roles.create_task(self._heartbeat(), name="worker heartbeat"),
+                roles.create_task(self._follow(), name="worker registry watch"),
+                roles.create_task(self._take_jobs(instances), name="worker jobs"),
+            ]
+            await stop.wait()
+            self.drain(within_s=0)
+            await self.drained()
+            for task in tasks:
+                task.cancel()
+
+    def drain(self, within_s: float | None = None) -> None:
+        """Take no more jobs and drain every instance, each cut after `within_s`."""
+        self._draining = True
+        for instance in self._instances.values():
+            instance.drain(within_s)
+        self._changed.set()
+
+    async def drained(self) -> None:
+        """Wait until no instance is left."""
+        while self._instances:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _take_jobs(self, instances: asyncio.TaskGroup) -> None:
+        while not self._draining:
+            await self._capacity.room_for(SMALLEST_INSTANCE >> 20)
+            claim = await self._jobs.take(self.id)
+            if self._draining:
+                await claim.give_back()
+                return
+            if not self._capacity.fits(claim.job.memory_mb):
+                await self._refuse(claim)
+                continue
+            for _ in range(claim.job.count):
+                instance_id = new_id("inst")
+                instances.create_task(self._live(claim, instance_id), name=f"instance {instance_id}")
+
+    async def _refuse(self, claim: Claim) -> None:
+        job = claim.job
+        room = f"worker {self.id} has {self._capacity.free >> 20} MiB free, {job.memory_mb} were asked"
+        await claim.reply(
+            JobReply(job.request_id, job.function_id, job.revision, None, error=room, capacity=True)
+        )
+        await claim.done()
+
+    async def _live(self, claim: Claim, instance_id: str) -> None:
+        job = claim.job
+        foreign = Limits()
+        instance = RunningInstance(
+            self._host, job, instance_id, lambda: self._limits.get(job.function_id, foreign)
+        )
+        self._instances[instance_id] = instance
+        told = False
+
+        async def reply(outcome: JobReply) -> None:
+            nonlocal told
+            told = True
+            await claim.reply(outcome)
+            await claim.done()
+
+        try:
+            with self._capacity.taken(job.memory_mb):
+                await instance.run(reply, self._starts)
+        except Exception as error:
+            log.exception("instance failed", instance=instance_id, function=job.function_id)
+            if not told:
+                await reply(
+                    JobReply(
+                        job.request_id,
+                        job.function_id,
+                        job.revision,
+                        None,
+                        error=f"internal error: {error!r}",
+                    )
+                )
+        finally:
+            del self._instances[instance_id]
+            self._changed.set()
+
+    async def _heartbeat(self) -> None:
+        while True:
+            try:
+                await self._host.lease.put_worker(self._record())
+            except StoreUnavailable as error:
+                log.warning("registry away, heartbeat not sent", reason=error.message)
+            await asyncio.sleep(HEARTBEAT_S)
+
+    def _record(self) -> WorkerRecord:
+        loads = {i.id: i.load() for i in self._instances.values() if i.ready}
+        starting = Counter(i.job.function_id for i in self._instances.values() if not i.ready)
+        return WorkerRecord(
+            id=self.id,
+            hostname=socket.gethostname(),
+            public_ip=self._host.ip,
+            total_cpu=os.cpu_count() or 1,
+            total_mem=self._capacity.total,
+            version=__version__,
+            last_heartbeat=self._host.clock.now(),
+            free_mem=self._capacity.free,
+            free_slots=self._capacity.free_slots,
+            load=sum(load.in_flight for load in loads.values()),
+            runtimes=tuple(sorted(self._host.runtimes)),
+            draining=self._draining,
+            instances=loads,
+            starting=dict(starting),
+        )
+
+    async def _follow(self) -> None:
+        """Learn limits, and drain what is marked as draining or whose function is gone."""
+        while True:
+            try:
+                view = await self._registry.view()
+                for key, entry in view.entries.items():
+                    self._learn(key, entry)
+                async with aclosing(self._registry.watch(view.revision)) as changes:
+                    async for change in changes:
+                        self._learn(change.key, change.value)
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_S)
+
+    def _learn(self, key: str, entry: Entry | None) -> None:
+        match entry:
+            case FunctionConfig():
+                self._limits[entry.id] = entry.limits
+            case Instance(status=InstanceStatus.DRAINING, instance_id=instance_id):
+                if instance_id in self._instances:
+                    self._instances[instance_id].drain()
+            case None if key.startswith("/config/functions/"):
+                self._forget(key.rpartition("/")[2])
+
+    def _forget(self, function_id: str) -> None:
+        self._limits.pop(function_id, None)
+        for instance in self._instances.values():
+            if instance.job.function_id == function_id:
+                instance.drain(within_s=0)
