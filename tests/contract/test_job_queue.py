@@ -1,0 +1,301 @@
+"""What every job queue does: `aether.ports.job_queue`."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from aether.adapters.memory.job_queue import MemoryJobQueue
+from aether.domain.errors import QueueFull
+from aether.domain.job import JobReply, ProvisionJob
+
+
+def a_job(request_id="req-1", **changes):
+    job = ProvisionJob(
+        request_id=request_id,
+        function_id="fn-1",
+        runtime="node",
+        entrypoint="handler.js",
+        vcpu=1,
+        memory_mb=128,
+        port=3000,
+        env_vars={"GREETING": "grüß dich"},
+        code_sha256="ab" * 32,
+        remaining_ms=30_000,
+        reply_to="gateway-1",
+        revision=3,
+        count=2,
+        trace_context={"traceparent": "00-ab-cd-01"},
+    )
+    return replace(job, **changes)
+
+
+def a_reply(request_id="req-1", **changes):
+    return replace(JobReply(request_id, "fn-1", 3, "inst-1", phases={"boot": 12.5}), **changes)
+
+
+async def nothing_to_take(queue, worker_id):
+    """It waits; and being cancelled while it waits is part of the port."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await queue.take(worker_id)
+    return True
+
+
+class JobQueueContract:
+    @pytest.fixture
+    async def queue(self):
+        raise NotImplementedError
+
+    async def pass_time(self, queue, seconds):
+        """By the queue's own time."""
+        raise NotImplementedError
+
+    async def test_job_arrives_as_it_was_sent(self, queue):
+        await queue.submit(a_job())
+        job = (await queue.take("wrk-1")).job
+        assert 29_000 < job.remaining_ms <= 30_000
+        assert replace(job, remaining_ms=30_000) == a_job()
+
+    async def test_oldest_job_comes_first(self, queue):
+        for number in range(5):
+            await queue.submit(a_job(f"req-{number}"))
+        taken = [(await queue.take("wrk-1")).job.request_id for _ in range(5)]
+        assert taken == [f"req-{number}" for number in range(5)]
+
+    async def test_job_placed_on_a_worker_is_for_it_alone_and_comes_first(self, queue):
+        await queue.submit(a_job("req-any"))
+        await queue.submit(a_job("req-mine"), worker_id="wrk-1")
+        await queue.submit(a_job("req-theirs"), worker_id="wrk-2")
+        assert (await queue.take("wrk-1")).job.request_id == "req-mine"
+        assert (await queue.take("wrk-1")).job.request_id == "req-any"
+        assert await nothing_to_take(queue, "wrk-1")
+        assert (await queue.take("wrk-2")).job.request_id == "req-theirs"
+
+    @pytest.mark.parametrize("placed", [None, "wrk-1"])
+    async def test_waiting_worker_gets_a_job_when_it_comes(self, queue, placed):
+        taking = asyncio.ensure_future(queue.take("wrk-1"))
+        await asyncio.sleep(0)
+        await queue.submit(a_job(), worker_id=placed)
+        assert (await taking).job.request_id == "req-1"
+
+    async def test_waiting_workers_get_a_job_each(self, queue):
+        takings = [asyncio.ensure_future(queue.take(f"wrk-{number}")) for number in range(5)]
+        await asyncio.sleep(0)
+        for number in range(5):
+            await queue.submit(a_job(f"req-{number}"))
+        taken = [claim.job.request_id for claim in await asyncio.gather(*takings)]
+        assert sorted(taken) == [f"req-{number}" for number in range(5)]
+
+    async def test_cancelled_take_loses_no_job(self, queue):
+        assert await nothing_to_take(queue, "wrk-1")
+        await queue.submit(a_job())
+        assert (await queue.take("wrk-1")).job.request_id == "req-1"
+
+    async def test_take_cancelled_as_the_job_comes_loses_none(self, queue):
+        for number in range(20):
+            taking = asyncio.ensure_future(queue.take("wrk-1"))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await queue.submit(a_job(f"req-{number}"))
+            taking.cancel()
+            await asyncio.wait([taking])
+            claim = await queue.take("wrk-2") if taking.cancelled() else taking.result()
+            assert claim.job.request_id == f"req-{number}"
+            await claim.done()
+        assert await queue.depth() == 0
+
+    async def test_remaining_time_is_that_at_taking(self, queue):
+        await queue.submit(a_job(remaining_ms=5_000))
+        await self.pass_time(queue, 1.0)
+        assert 3_000 < (await queue.take("wrk-1")).job.remaining_ms <= 4_000
+
+    @pytest.mark.parametrize("placed", [None, "wrk-1"])
+    async def test_job_past_its_deadline_vanishes(self, queue, placed):
+        await queue.submit(a_job("req-late", remaining_ms=500), worker_id=placed)
+        await queue.submit(a_job("req-in-time"), worker_id=placed)
+        await self.pass_time(queue, 1.0)
+        assert await queue.depth() == 1
+        assert (await queue.take("wrk-1")).job.request_id == "req-in-time"
+        assert await nothing_to_take(queue, "wrk-1")
+
+    async def test_job_without_time_is_never_handed_out(self, queue):
+        await queue.submit(a_job(remaining_ms=0))
+        assert await nothing_to_take(queue, "wrk-1")
+        assert await queue.depth() == 0
+
+    async def test_job_given_back_is_the_next_for_another(self, queue):
+        await queue.submit(a_job("req-1"))
+        await queue.submit(a_job("req-2"))
+        claim = await queue.take("wrk-1")
+        await claim.give_back()
+        assert (await queue.take("wrk-2")).job.request_id == "req-1"
+        assert (await queue.take("wrk-2")).job.request_id == "req-2"
+
+    async def test_placed_job_given_back_is_for_any_worker(self, queue):
+        await queue.submit(a_job(), worker_id="wrk-1")
+        await (await queue.take("wrk-1")).give_back()
+        assert (await queue.take("wrk-2")).job.request_id == "req-1"
+
+    async def test_job_given_back_reaches_a_worker_that_waits(self, queue):
+        await queue.submit(a_job(), worker_id="wrk-1")
+        claim = await queue.take("wrk-1")
+        taking = asyncio.ensure_future(queue.take("wrk-2"))
+        await asyncio.sleep(0)
+        await claim.give_back()
+        assert (await taking).job.request_id == "req-1"
+
+    async def test_giving_back_does_not_prolong_a_job(self, queue):
+        await queue.submit(a_job(remaining_ms=2_000))
+        claim = await queue.take("wrk-1")
+        await self.pass_time(queue, 1.0)
+        await claim.give_back()
+        again = await queue.take("wrk-2")
+        assert again.job.remaining_ms <= 1_000
+        await self.pass_time(queue, 1.5)
+        await again.give_back()
+        assert await nothing_to_take(queue, "wrk-1")
+
+    async def test_claim_ends_once(self, queue):
+        await queue.submit(a_job())
+        claim = await queue.take("wrk-1")
+        await claim.done()
+        await claim.give_back()
+        await claim.done()
+        assert await queue.depth() == 0
+        await queue.submit(a_job())
+        claim = await queue.take("wrk-1")
+        await claim.give_back()
+        await claim.give_back()
+        assert await queue.depth() == 1
+
+    async def test_depth_counts_jobs_that_wait(self, queue):
+        await queue.submit(a_job("req-1"))
+        await queue.submit(a_job("req-2"), worker_id="wrk-1")
+        assert await queue.depth() == 2
+        claim = await queue.take("wrk-1")
+        assert await queue.depth() == 1
+        await claim.give_back()
+        assert await queue.depth() == 2
+
+    async def test_reply_reaches_who_listens(self, queue):
+        await queue.submit(a_job())
+        failed = a_reply(instance_id=None, error="no room", console_tail="last\nlines", capacity=True)
+        async with aclosing(queue.replies("gateway-1")) as replies, aclosing(queue.replies("other")) as other:
+            claim = await queue.take("wrk-1")
+            await claim.reply(failed)
+            await claim.reply(a_reply())
+            await claim.done()
+            assert [await anext(replies), await anext(replies)] == [failed, a_reply()]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await anext(other)
+
+    async def test_every_listener_of_a_name_gets_the_reply(self, queue):
+        await queue.submit(a_job())
+        async with aclosing(queue.replies("gateway-1")) as one, aclosing(queue.replies("gateway-1")) as two:
+            await (await queue.take("wrk-1")).reply(a_reply())
+            assert await anext(one) == await anext(two) == a_reply()
+
+    async def test_reply_that_nobody_waits_for_is_dropped(self, queue):
+        await queue.submit(a_job())
+        claim = await queue.take("wrk-1")
+        await claim.reply(a_reply("req-early"))
+        async with aclosing(queue.replies("gateway-1")) as replies:
+            await claim.reply(a_reply("req-late"))
+            assert (await anext(replies)).request_id == "req-late"
+
+    async def test_cancelled_wait_loses_no_reply(self, queue):
+        await queue.submit(a_job())
+        claim = await queue.take("wrk-1")
+        async with aclosing(queue.replies("gateway-1")) as replies:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await anext(replies)
+            await claim.reply(a_reply())
+            assert await anext(replies) == a_reply()
+
+    async def test_closing_ends_who_waits_for_replies(self, queue):
+        replies = queue.replies("gateway-1")
+        reading = asyncio.ensure_future(anext(replies, "ended"))
+        await asyncio.sleep(0)
+        await replies.aclose()
+        assert await reading == "ended"
+
+    async def test_many_workers_do_every_job_once(self, queue):
+        done = []
+
+        async def work(number):
+            while len(done) < 200:
+                try:
+                    async with asyncio.timeout(0.2):
+                        claim = await queue.take(f"wrk-{number}")
+                except TimeoutError:
+                    continue
+                if (len(done) + number) % 3 == 0:
+                    await claim.give_back()
+                else:
+                    done.append(claim.job.request_id)
+                    await claim.done()
+
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(5):
+                tasks.create_task(work(number))
+            for number in range(200):
+                await queue.submit(a_job(f"req-{number}"), f"wrk-{number % 5}" if number % 2 else None)
+        assert sorted(done) == sorted(f"req-{number}" for number in range(200))
+        assert await queue.depth() == 0
+
+
+class HandClock:
+    """Implements `aether.ports.clock.Clock`: goes on when told to."""
+
+    def __init__(self):
+        self.at_s = 1000.0
+
+    def monotonic(self):
+        return self.at_s
+
+    def now(self):
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.at_s)
+
+
+class TestMemoryJobQueue(JobQueueContract):
+    @pytest.fixture
+    def clock(self):
+        return HandClock()
+
+    @pytest.fixture
+    async def queue(self, clock):
+        self.clock_of = clock
+        return MemoryJobQueue(clock)
+
+    async def pass_time(self, queue, seconds):
+        self.clock_of.at_s += seconds
+
+    async def test_full_queue_refuses_until_a_job_is_taken_or_late(self, clock):
+        queue = MemoryJobQueue(clock, max_jobs=2)
+        await queue.submit(a_job("req-1", remaining_ms=500))
+        await queue.submit(a_job("req-2"), worker_id="wrk-9")
+        with pytest.raises(QueueFull):
+            await queue.submit(a_job("req-3"))
+        clock.at_s += 1.0
+        await queue.submit(a_job("req-3"))
+        assert (await queue.take("wrk-1")).job.request_id == "req-3"
+        await queue.submit(a_job("req-4"))
+
+    async def test_worker_that_gives_back_lets_a_waiting_one_go_first(self, queue):
+        taking = asyncio.ensure_future(queue.take("wrk-roomy"))
+        await asyncio.sleep(0)
+        await queue.submit(a_job(), worker_id="wrk-full")
+        for _ in range(3):
+            full = asyncio.ensure_future(queue.take("wrk-full"))
+            done, _ = await asyncio.wait([full, taking], return_when=asyncio.FIRST_COMPLETED)
+            if taking in done:
+                break
+            await full.result().give_back()
+        assert (await taking).job.request_id == "req-1"
+        full.cancel()
+        await asyncio.wait([full])
