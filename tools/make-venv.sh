@@ -53,7 +53,7 @@ find_uv() {
             install_packages "pip is missing, which installs uv, which installs the rest" python3-pip
         say "installing uv into $home, with pip, checked by hash: it installs the rest"
         rm -rf "$home" "$home.new"
-        "$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+        "$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action=ignore \
             --require-hashes --no-deps --target "$home.new" -r requirements/uv.txt >&2 ||
             fail "pip could not install uv" "check the network, then run it again"
         cp requirements/uv.txt "$home.new/requirements.txt"
