@@ -1,0 +1,65 @@
+"""What the management API is given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry
+
+from aether.gateway.api.changes import FunctionChanges
+from aether.images.archive import ArchiveLimits
+from aether.ports.clock import Clock
+from aether.ports.code_store import CodeStore
+from aether.ports.function_logs import FunctionLogs
+from aether.ports.function_store import FunctionStore
+from aether.ports.invocation_log import InvocationLog
+from aether.ports.notifications import Notifications
+from aether.ports.registry import Registry
+from aether.ports.vmm import Runtime
+
+
+def _always_ready() -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiDependencies:
+    functions: FunctionStore
+    code: CodeStore
+    invocations: InvocationLog
+    logs: FunctionLogs
+    registry: Registry
+    notifications: Notifications
+    clock: Clock
+    runtimes: Sequence[Runtime]
+    work_dir: Path
+    """For archives and images while they are made; swept at the start."""
+    api_keys: frozenset[str] | None
+    """None opens the API to whoever reaches it."""
+    drain_worker: Callable[[str], Awaitable[None]]
+    """Begins to drain a worker; raises KeyError for one that is not there."""
+    not_ready: Callable[[], str] = _always_ready
+    """Why this gateway should get no traffic; empty when it should."""
+    metrics: CollectorRegistry
+    vmm: str = ""
+    accel: str = ""
+    max_archive_bytes: int = 256 << 20
+    archive_limits: ArchiveLimits = field(default_factory=ArchiveLimits)
+
+
+def _dependencies(request: Request) -> ApiDependencies:
+    dependencies: ApiDependencies = request.app.state.dependencies
+    return dependencies
+
+
+def _changes(request: Request) -> FunctionChanges:
+    changes: FunctionChanges = request.app.state.changes
+    return changes
+
+
+Deps = Annotated[ApiDependencies, Depends(_dependencies)]
+Changes = Annotated[FunctionChanges, Depends(_changes)]

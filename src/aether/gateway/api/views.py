@@ -1,0 +1,193 @@
+"""The JSON that the API gives: shapes by the wire contract, with additions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from aether.domain.function import Function
+from aether.domain.instance import Instance
+from aether.domain.invocation import Invocation
+from aether.domain.worker import InstanceLoad, Worker
+from aether.ports.function_logs import LogRecord
+from aether.ports.vmm import Runtime
+
+
+class FunctionView(BaseModel):
+    id: str
+    name: str
+    runtime: str
+    entrypoint: str
+    code_path: str
+    code_sha256: str
+    revision: int
+    vcpu: int
+    memory_mb: int
+    port: int
+    env_vars: dict[str, str]
+    timeout_s: float
+    idle_timeout_s: float
+    max_stream_s: float
+    max_concurrency: int
+    target_concurrency: int
+    min_instances: int
+    max_instances: int
+    max_waiting: int
+    instance_idle_timeout_s: float
+    scale_to_zero_after_s: float
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, function: Function) -> FunctionView:
+        own: dict[str, Any] = {
+            name: getattr(function, name) for name in ("id", "name", "code_path", "created_at", "updated_at")
+        }
+        return cls(**(asdict(function.limits) | asdict(function.version) | own))
+
+
+class CodeView(BaseModel):
+    message: str
+    code_path: str
+    sha256: str
+    size_bytes: int
+    revision: int
+
+
+class InvocationView(BaseModel):
+    id: str
+    function_id: str
+    status: str
+    duration_ms: int
+    started_at: datetime
+    error_message: str | None
+    instance_id: str | None
+    http_status: int | None
+    method: str
+    path: str
+    cold: bool
+    phases: dict[str, float]
+
+    @classmethod
+    def of(cls, invocation: Invocation) -> InvocationView:
+        return cls(**asdict(invocation))
+
+
+class InstanceView(BaseModel):
+    """`in_flight` and `idle_s` are None until its worker has told them."""
+
+    instance_id: str
+    function_id: str
+    worker_id: str
+    host_ip: str
+    proxy_port: int
+    internal_ip: str
+    status: str
+    started_at: datetime
+    revision: int | None
+    max_concurrency: int | None
+    vmm: str
+    accel: str
+    in_flight: int | None
+    idle_s: float | None
+
+    @classmethod
+    def of(cls, instance: Instance, load: InstanceLoad | None) -> InstanceView:
+        return cls(
+            **asdict(instance),
+            in_flight=load.in_flight if load else None,
+            idle_s=load.idle_s if load else None,
+        )
+
+
+class WorkerView(BaseModel):
+    id: str
+    hostname: str
+    public_ip: str
+    total_cpu: int
+    total_mem: int
+    version: str
+    last_heartbeat: datetime
+    free_mem: int
+    free_slots: int
+    load: int
+    runtimes: list[str]
+    draining: bool
+    instances: int
+    """How many it runs."""
+    starting: int
+
+    @classmethod
+    def of(cls, worker: Worker) -> WorkerView:
+        counts = {"instances": len(worker.instances), "starting": sum(worker.starting.values())}
+        return cls(**(asdict(worker) | {"runtimes": list(worker.runtimes)} | counts))
+
+
+class DrainView(BaseModel):
+    id: str
+    draining: bool
+
+
+class RuntimeView(BaseModel):
+    name: str
+    default_entrypoint: str
+    command: list[str]
+    digest: str
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> RuntimeView:
+        return cls(
+            name=runtime.name,
+            default_entrypoint=runtime.default_entrypoint,
+            command=list(runtime.command),
+            digest=runtime.digest,
+        )
+
+
+class StatusView(BaseModel):
+    version: str
+    functions: int
+    instances: int
+    workers: int
+    vmm: str
+    accel: str
+
+
+class LogView(BaseModel):
+    at: datetime
+    stream: str
+    text: str
+    instance_id: str
+    call_id: str | None
+
+    @classmethod
+    def of(cls, record: LogRecord) -> LogView:
+        return cls(
+            at=record.at,
+            stream=record.stream,
+            text=record.text,
+            instance_id=record.instance_id,
+            call_id=record.call_id,
+        )
+
+
+class HealthView(BaseModel):
+    status: str
+
+
+class ErrorDetail(BaseModel):
+    code: str
+    message: str
+    component: str
+    call_id: str | None
+    hint: str | None = None
+    fields: dict[str, str] | None = None
+
+
+class ErrorView(BaseModel):
+    """Every error that the platform answers with."""
+
+    error: ErrorDetail
