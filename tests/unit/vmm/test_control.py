@@ -140,7 +140,7 @@ async def test_channel_passes_messages_on_and_frames_out() -> None:
     guest.setblocking(False)
     loop = asyncio.get_running_loop()
     received: asyncio.Queue[object] = asyncio.Queue()
-    channel = await ControlChannel.over(ours, received.put_nowait, received.put_nowait)
+    channel = await ControlChannel.over(ours, received.put_nowait, received.put_nowait, lambda: None)
     channel.send(messages.ping(b"x"))
     assert await loop.sock_recv(guest, 100) == wire(Frame("P", b"x"))
     await loop.sock_sendall(guest, wire(Frame("Q", b"x")) + wire(Frame("K")))
@@ -155,7 +155,7 @@ async def test_a_guest_that_breaks_the_protocol_is_reported_once_and_cut_off() -
     guest.setblocking(False)
     loop = asyncio.get_running_loop()
     failures: asyncio.Queue[ControlError] = asyncio.Queue()
-    channel = await ControlChannel.over(ours, lambda _message: None, failures.put_nowait)
+    channel = await ControlChannel.over(ours, lambda _message: None, failures.put_nowait, lambda: None)
     await loop.sock_sendall(guest, b"GET / HTTP/1.1\r\n\r\n" * 10)
     assert "unknown type" in str(await failures.get())
     # A connection that is dropped with unread bytes ends by a reset or by an end of file.

@@ -1,0 +1,2 @@
+console.error("failure at start");
+process.exit(1);
