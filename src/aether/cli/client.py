@@ -7,6 +7,7 @@ speaks the API.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, Self, cast
@@ -22,6 +23,9 @@ from aether.cli.refusal import refusal
 
 PAGE = 200
 """Rows asked for at once where a whole list is wanted."""
+
+FILENAME_CHARACTERS = 100
+"""As many as the API takes for a name in its messages."""
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
@@ -76,7 +80,7 @@ class Client:
     ) -> shapes.CodeJson:
         """Replace the code by a zip or tar.gz; the code in use stays when it's refused."""
         headers = {
-            "x-filename": quote(filename),
+            "x-filename": re.sub(r"[^A-Za-z0-9._-]", "_", filename)[-FILENAME_CHARACTERS:],
             "content-length": str(size_bytes),
             "content-type": "application/octet-stream",
         }

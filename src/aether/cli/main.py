@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Container, Sequence
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from aether import __version__
 from aether.cli.ending import end_with
 from aether.cli.failures import ExitCode, WrongUsage
+from aether.cli.options import PLAIN
 
 EPILOGUE = """\
 Exit codes: 0 done · 1 refused by the platform · 2 wrong usage · 3 platform not reached ·
@@ -69,7 +70,7 @@ def build_app(whole: Container[str] = NAMES) -> App:
         help_format="markdown",
         version=__version__,
         version_flags=["--version", "-V"],
-        default_parameter=Parameter(negative="", show_default=False),
+        default_parameter=PLAIN,
         suppress_keyboard_interrupt=False,
         exit_on_error=False,
         print_error=False,

@@ -12,12 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any, TextIO
-
-from cyclopts import Parameter
-
-Json = Annotated[bool, Parameter(name="--json")]
-"""The option of every command that prints data."""
+from typing import Any, TextIO
 
 CONTROL = re.compile(r"\x1b\[(?![0-9;]*m)[0-?]*[ -/]*[@-~]|\x1b[^\[]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
 """Everything that moves a terminal's cursor or worse; tab, newline and colours are let through."""

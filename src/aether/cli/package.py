@@ -94,7 +94,7 @@ def _pack(archive: BinaryIO, root: Path, files: Iterator[Path]) -> Package:
 def _walk(root: Path) -> Iterator[Path]:
     """Everything in the folder that is not ignored, folders before their content, sorted."""
     own = root / FILE_NAME
-    ignore = Ignore.of(own.read_text().splitlines() if own.is_file() else ())
+    ignore = Ignore.of(own.read_text("utf-8", "surrogateescape").splitlines() if own.is_file() else ())
     folders = [root]
     while folders:
         below = []

@@ -16,7 +16,7 @@ completion = App(
     name="completion",
     help="""Complete commands in your shell.
 
-Examples:
+**Examples**
 
 ```
 aether completion install

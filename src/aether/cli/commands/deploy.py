@@ -16,6 +16,7 @@ from aether.cli import output, shapes
 from aether.cli.connection import DEFAULT_CONNECTION, Connection
 from aether.cli.entrypoint import choose_entrypoint
 from aether.cli.failures import ApiRefused, CommandFailed, WrongUsage
+from aether.cli.options import Json
 from aether.domain.function import NAME
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def deploy(
     env: Annotated[tuple[str, ...], Parameter(name=["--env", "-e"])] = (),
     unset_env: tuple[str, ...] = (),
     fields: Fields = NOTHING_GIVEN,
-    json: output.Json = False,
+    json: Json = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Create a function from a folder, a file, a zip or a tar.gz; or update the one of that name.
@@ -81,7 +82,7 @@ def deploy(
     The next call is served by the new code. If the platform refuses it, all stays as it was.
     `.aetherignore` names files of a folder that stay out, by the rules of `.gitignore`.
 
-    Examples:
+    **Examples**
 
     ```
     aether deploy examples/hello-node

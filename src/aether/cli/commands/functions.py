@@ -5,14 +5,15 @@ from __future__ import annotations
 from aether.cli import output, shapes
 from aether.cli.connection import DEFAULT_CONNECTION, Connection
 from aether.cli.failures import ApiRefused
+from aether.cli.options import Json
 
 SHOWN_INVOCATIONS = 5
 
 
-def list_functions(*, json: output.Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+def list_functions(*, json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
     """List functions, oldest first.
 
-    Examples:
+    **Examples**
 
     ```
     aether list
@@ -36,10 +37,10 @@ def list_functions(*, json: output.Json = False, connection: Connection = DEFAUL
         output.say("No functions yet. Deploy one: aether deploy PATH")
 
 
-def describe(name: str, /, *, json: output.Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+def describe(name: str, /, *, json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
     """Show one function: its settings, its instances and its newest calls.
 
-    Examples:
+    **Examples**
 
     ```
     aether describe hello
@@ -81,7 +82,7 @@ def remove(
 
     Each name is tried; the exit code is 1 if any could not be removed.
 
-    Examples:
+    **Examples**
 
     ```
     aether rm hello

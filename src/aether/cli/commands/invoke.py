@@ -37,7 +37,7 @@ def invoke(
     Exit code 4 says that the function itself answered with status 400 or above, 1 that the
     platform could not have it answer.
 
-    Examples:
+    **Examples**
 
     ```
     aether invoke hello

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from aether.cli import output, shapes
 from aether.cli.connection import DEFAULT_CONNECTION, Connection
 from aether.cli.failures import WrongUsage
+from aether.cli.options import Json
 
 if TYPE_CHECKING:
     from aether.cli.client import Client
@@ -28,14 +29,14 @@ def logs(
     since: str | None = None,
     call_id: str | None = None,
     limit: Annotated[int, Parameter(name=["--limit", "-n"], show_default=True)] = 200,
-    json: output.Json = False,
+    json: Json = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Print what a function printed, oldest line first.
 
     Each line: time, instance, stream (unless it's stdout), text.
 
-    Examples:
+    **Examples**
 
     ```
     aether logs hello

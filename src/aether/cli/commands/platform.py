@@ -8,14 +8,15 @@ from cyclopts import App
 
 from aether.cli import output, shapes
 from aether.cli.connection import DEFAULT_CONNECTION, Connection
+from aether.cli.options import PLAIN, Json
 
-runtime = App(name="runtime", help="Show what functions can be written for.")
+runtime = App(name="runtime", default_parameter=PLAIN, help="Show what functions can be written for.")
 
 
-def status(*, json: output.Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+def status(*, json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
     """Show how the platform is doing: version, functions, instances, workers.
 
-    Examples:
+    **Examples**
 
     ```
     aether status
@@ -36,10 +37,10 @@ def status(*, json: output.Json = False, connection: Connection = DEFAULT_CONNEC
         output.print_fields([("url", url), *((name, _text(value)) for name, value in found.items())])
 
 
-def workers(*, json: output.Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+def workers(*, json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
     """List the hosts that instances run on.
 
-    Examples:
+    **Examples**
 
     ```
     aether workers
@@ -63,10 +64,10 @@ def workers(*, json: output.Json = False, connection: Connection = DEFAULT_CONNE
 
 
 @runtime.command(name="list")
-def list_runtimes(*, json: output.Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+def list_runtimes(*, json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
     """List the runtimes that functions can be deployed for.
 
-    Examples:
+    **Examples**
 
     ```
     aether runtime list
