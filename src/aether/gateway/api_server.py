@@ -41,7 +41,7 @@ async def serve_api(app: FastAPI, path: Path, stop: asyncio.Event) -> None:
     """Serve until `stop` is set; running calls end first (follows of logs are cut)."""
     config = uvicorn.Config(
         app,
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         access_log=False,
         proxy_headers=False,

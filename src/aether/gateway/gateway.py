@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
 
 from aether.domain.ids import new_id
 from aether.gateway.activator import Activator
@@ -60,10 +59,6 @@ class Gateway:
         self._recorder = Recorder(
             invocations, clock, self.metrics.dropped_records, keep=settings.keep_invocations
         )
-
-    @property
-    def metrics_registry(self) -> CollectorRegistry:
-        return self.metrics.registry
 
     async def run(
         self, api: FastAPI, stop: asyncio.Event, on_ready: Callable[[tuple[str, int]], None]

@@ -119,14 +119,14 @@ class RouteTable:
                 log.warning("registry away, routes stay as last known", reason=error.message)
                 await asyncio.sleep(RETRY_WATCH_S)
 
-    async def settled(self, function_id: str, revision: int | None) -> None:
-        """Until the function's configuration here is of that revision or later; None: until it is gone."""
+    async def settled(self, function_id: str, config: FunctionConfig | None) -> None:
+        """Until this configuration (None: that there is none), or a newer one, has arrived here."""
 
         def done() -> bool:
-            config = self._functions.get(function_id)
-            return (
-                config is None if revision is None else bool(config and config.version.revision >= revision)
-            )
+            known = self._functions.get(function_id)
+            if known is None or config is None:
+                return known is config
+            return known == config or known.version.revision > config.version.revision
 
         if not done():
             future = asyncio.get_running_loop().create_future()

@@ -1,0 +1,60 @@
+"""The data directory of an embedded platform: one process at a time, private, with its key."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aether.cli.failures import Refused
+from aether.cli.paths import key_file
+
+PRIVATE = 0o700
+KEY_MODE = 0o600
+
+
+@contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Make the directory if there is none, and keep every other platform out of it meanwhile.
+
+    Raises Refused when one is there already. The lock goes with the process, however it ends.
+    """
+    try:
+        data_dir.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, KEY_MODE)
+    except OSError as error:
+        raise Refused(
+            f"The data directory {data_dir} can't be used: {error.strerror}.",
+            hint="Give another: --data-dir DIR",
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    except BlockingIOError:
+        owner = os.pread(descriptor, 32, 0).decode().strip()
+        raise Refused(
+            f"Another platform (process {owner}) already runs on {data_dir}.",
+            hint="Stop it, or give this one a directory of its own: --data-dir DIR",
+        ) from None
+    finally:
+        os.close(descriptor)
+
+
+def api_key(data_dir: Path) -> str:
+    """The key of this platform's management API, made at the first start."""
+    path = key_file(data_dir)
+    if not path.exists():
+        partial = path.with_name(path.name + ".partial")
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, KEY_MODE)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"ak-{secrets.token_urlsafe(32)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    return path.read_text().strip()

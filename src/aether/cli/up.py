@@ -1,0 +1,149 @@
+"""`aether up`: the platform on this machine, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import structlog
+import uvloop
+from cyclopts import Parameter
+
+from aether.cli.data_dir import PRIVATE, locked
+from aether.cli.embedded import Embedded, open_stores
+from aether.cli.failures import Refused
+from aether.cli.logging import configure_logging
+from aether.cli.output import say
+from aether.cli.settings import Settings, load_settings
+from aether.images.catalog import Images, ImageSettings, load_images
+from aether.images.kvm import kvm_works
+from aether.images.tsc import tsc_khz
+from aether.vmm.qemu import QemuConfig, QemuVmm
+
+log = structlog.get_logger()
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def up(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    data_dir: Path | None = None,
+    keep_invocations: Annotated[int | None, Parameter(help="Days that records of calls are kept.")] = None,
+    auth: Literal["on", "off"] | None = None,
+    log_level: Literal["debug", "info", "warning", "error"] | None = None,
+) -> None:
+    """Start the platform on this machine: gateway, worker and stores in one process.
+
+    It runs until Ctrl-C or SIGTERM, which let running requests end first; a second one doesn't wait.
+    Functions are kept in the data directory, and are there again after the next start.
+
+    Examples:
+
+    ```
+    aether up
+    aether up --port 9000 --data-dir ./state
+    ```
+
+    Parameters
+    ----------
+    host
+        Address to listen on. Default: 127.0.0.1
+    port
+        Port to listen on; 0 takes a free one. Default: 8080
+    data_dir
+        Where state is kept. Default: ~/.local/share/aether
+    keep_invocations
+        Days that records of calls are kept. Default: 30
+    auth
+        off opens the management API to whoever reaches it. Default: on
+    log_level
+        Least severe message that is written to stderr. Default: info
+    """
+    settings = load_settings(
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        keep_invocations_days=keep_invocations,
+        auth=auth,
+        log_level=log_level,
+    )
+    configure_logging(settings.log_level)
+    with locked(settings.data_dir):
+        images = load_images(
+            settings.cache_dir,
+            ImageSettings(kernel_path=settings.kernel_path, runtime_path=settings.runtime_path),
+        )
+        vmm = make_vmm(settings, images)
+        uvloop.run(_run(settings, vmm, images))
+
+
+def make_vmm(settings: Settings, images: Images) -> QemuVmm:
+    """The QEMU driver as this host can have it: KVM only where a probe machine booted under it."""
+    settings.sockets.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    accel = "kvm" if kvm_works(settings.cache_dir, images.kernel) else "tcg"
+    return QemuVmm(
+        QemuConfig(kernel=images.kernel, run_dir=settings.sockets / "vms", tsc_khz=tsc_khz(), accel=accel)
+    )
+
+
+async def _run(settings: Settings, vmm: QemuVmm, images: Images) -> None:
+    left = await vmm.sweep()
+    if left:
+        log.warning("cleaned up what a killed platform left behind", instances=left)
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    async with open_stores(settings) as stores:
+        platform = Embedded(settings, stores, vmm, images.runtimes)
+        try:
+            await platform.run(stop, lambda address: _announce(settings, vmm, address))
+        except* OSError as group:
+            raise _busy(settings, group) from group
+    say("Stopped.")
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def asked() -> None:
+        if stop.is_set():
+            say("Not waiting any longer.")
+            os._exit(130)
+        say("Stopping: running requests may end first. Once more to not wait for them.")
+        stop.set()
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, asked)
+
+
+def _announce(settings: Settings, vmm: QemuVmm, address: tuple[str, int]) -> None:
+    host, port = address
+    url = f"http://{host}:{port}"
+    say(f"Aether is up at {url} (microVMs by {vmm.name}, {vmm.accel}).")
+    if settings.auth == "off":
+        say("The management API is open to whoever reaches it (auth is off).")
+    else:
+        say(f"The API's key is in {settings.key_file}; the CLI finds it there.")
+    say(f"API documentation: {url}/docs    Stop with Ctrl-C.")
+    sys.stderr.flush()
+
+
+def _busy(settings: Settings, group: BaseExceptionGroup[OSError]) -> Exception:
+    """What the first OSError of the group means, in a sentence."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return Refused(
+            f"Port {settings.port} on {settings.host} is in use.",
+            hint="Stop what listens there, or take another: aether up --port N (0 takes a free one)",
+        )
+    if isinstance(error, OSError) and error.errno in {errno.EADDRNOTAVAIL, errno.EACCES}:
+        return Refused(f"Can't listen on {settings.host}:{settings.port}: {error.strerror}.")
+    return error if isinstance(error, Exception) else group
