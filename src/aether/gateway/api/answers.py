@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
+from starlette.routing import compile_path
 
 from aether.domain.errors import AetherError, InvalidRequest, NotFound
 from aether.gateway.api.models import FunctionUpdate
@@ -84,12 +84,10 @@ def _on_http_error(request: Request, error: Exception) -> Response:
 def _method_not_allowed(request: Request) -> Response:
     """With all methods of the path: Starlette names only those of the first route that has it."""
     allowed = sorted(
-        {
-            method
-            for route in request.app.routes
-            if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
-            for method in route.methods or ()
-        }
+        method.upper()
+        for template, methods in request.app.state.methods.items()
+        if compile_path(template)[0].match(request.url.path)
+        for method in methods
     )
     error = MethodNotAllowed(f"{request.method} can't be used there", hint=f"allowed: {', '.join(allowed)}")
     response = answer(error, _call_id(request))

@@ -68,5 +68,6 @@ def _add_documents(app: FastAPI, runtimes: list[str]) -> None:
     async def docs(_request: Request) -> Response:
         return HTMLResponse(page, headers={"Content-Security-Policy": _DOCS_POLICY})
 
+    app.state.methods = document["paths"] | {"/openapi.json": ["get"], "/docs": ["get"]}
     app.add_route("/openapi.json", openapi, methods=["GET"])
     app.add_route("/docs", docs, methods=["GET"])

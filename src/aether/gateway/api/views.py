@@ -88,7 +88,6 @@ class InstanceView(BaseModel):
     status: str
     started_at: datetime
     revision: int | None
-    max_concurrency: int | None
     vmm: str
     accel: str
     in_flight: int | None
