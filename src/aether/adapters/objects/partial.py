@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ CHUNK_BYTES = 4 << 20
 
 MARK = ".partial"
 """How names of unfinished files end; they begin with a dot. One that is left was left by a kill."""
+
+NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Two kinds of file system, or one without it. Source: copy_file_range(2)."""
 
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP)
 """Another file system, one without links, a file of another user's, or too many links."""
@@ -69,14 +73,16 @@ def place(source: Path, target: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy the bytes inside the kernel; file systems that can, share them."""
-    with source.open("rb") as reading, target.open("xb") as writing:
-        remaining = os.fstat(reading.fileno()).st_size
-        while remaining > 0:
-            copied = os.copy_file_range(reading.fileno(), writing.fileno(), remaining)
-            if copied == 0:
-                break  # it was cut meanwhile: what was read will not match its sum
-            remaining -= copied
+    """Copy the bytes; file systems that can, share them."""
+    with source.open("rb", buffering=0) as reading, target.open("xb") as writing:
+        try:
+            while os.copy_file_range(reading.fileno(), writing.fileno(), CHUNK_BYTES):
+                pass
+        except OSError as error:
+            if error.errno not in NO_KERNEL_COPY:
+                raise
+            # Both are still where the last whole copy left them.
+            shutil.copyfileobj(reading, writing, CHUNK_BYTES)
 
 
 def sync(path: Path) -> None:

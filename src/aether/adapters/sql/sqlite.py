@@ -36,6 +36,8 @@ def make_private(path: Path) -> None:
         # Opened only if new: closing a descriptor of a database drops this process's locks on it.
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        elif not path.is_file():
+            raise StoreUnavailable(f"the database {path} can't be used: it is not a file")
         elif path.stat().st_mode & 0o077:
             path.chmod(0o600)
     except FileExistsError:
