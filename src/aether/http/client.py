@@ -1,0 +1,218 @@
+"""A client's connection: reads requests one after the other, and keeps the others waiting."""
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, cast
+
+from aether.http.body import Body
+from aether.http.exchange import Exchange
+from aether.http.heads import answer_bytes
+from aether.http.refusal import Refusal
+from aether.http.request import parse_request
+from aether.http.tunnel import Tunnel
+from aether.http.watch import NEVER
+
+if TYPE_CHECKING:
+    from aether.http.relay import Relay
+
+_MAX_PENDING_BYTES = 65536
+_LINGER_OFF = struct.pack("ii", 1, 0)
+
+
+class ClientConnection(asyncio.Protocol):
+    """One connection; at any time it is idle, reading a head, in an exchange, or lingering before its end."""
+
+    __slots__ = (
+        "_body",
+        "_ending",
+        "_in_head",
+        "_pending",
+        "due_at",
+        "exchange",
+        "held",
+        "peer",
+        "relay",
+        "scheme",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, relay: "Relay") -> None:
+        self.relay = relay
+        self.exchange: Exchange | None = None
+        self.peer = ("", 0)
+        self.scheme = b""
+        self.held = False
+        self.due_at = NEVER
+        self._body: Body | None = None
+        self._pending = b""
+        self._in_head = False
+        self._ending = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)  # uvloop's is one without being a subclass
+        self.transport = transport
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.peer = (peer[0], peer[1])
+        if self.relay.edge:
+            self.scheme = b"https" if transport.get_extra_info("sslcontext") else b"http"
+        self.due_at = self.relay.loop.time() + self.relay.limits.keepalive_timeout_s
+        if not self.relay.connection_made(self):
+            self._refuse(503, "too many connections")
+
+    @property
+    def idle(self) -> bool:
+        """Between requests, with nothing of the next one here."""
+        return self.exchange is None and not self._pending
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._ending = True
+        self.relay.connection_lost(self)
+        if self.exchange is not None:
+            self.exchange.gone()
+
+    def eof_received(self) -> None:
+        if self.exchange is not None:
+            self.exchange.gone()
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None and self.exchange.connection is not None:
+            self.exchange.connection.hold()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None and self.exchange.connection is not None:
+            self.exchange.touched = self.relay.loop.time()
+            self.exchange.connection.let_read()
+
+    def data_received(self, data: bytes) -> None:
+        if self._ending:
+            return
+        if self._body is not None:
+            self._read_body(self._body, data)
+        elif self.exchange is None:
+            self._read_head(self._pending + data if self._pending else data)
+        else:
+            self._pending += data
+            if len(self._pending) > _MAX_PENDING_BYTES:
+                self.hold()
+
+    def _read_head(self, data: bytes) -> None:
+        self._pending = b""
+        try:
+            request = parse_request(data, self.relay.limits)
+        except Refusal as refusal:
+            self._refuse(refusal.status, refusal.reason)
+            return
+        if request is None:
+            self._pending = data
+            if not self._in_head:
+                self._in_head = True
+                self.due_at = self.relay.loop.time() + self.relay.limits.head_timeout_s
+            return
+        self._in_head = False
+        request.client = self.peer
+        exchange = self.exchange = Exchange(self, request)
+        self.relay.exchange_began()
+        rest = data[request.head_bytes :] if len(data) > request.head_bytes else b""
+        if exchange.request_complete:
+            self._pending = rest
+        else:
+            self._body = request.body()
+            if rest:
+                self._read_body(self._body, rest)
+        if exchange.outcome is None:
+            exchange.begin()
+
+    def _read_body(self, body: Body, data: bytes) -> None:
+        exchange = self.exchange
+        assert exchange is not None
+        try:
+            payload, rest = body.feed(data)
+        except Refusal as refusal:
+            exchange.refuse(refusal.status, refusal.reason)
+            return
+        if body.done:
+            self._body = None
+            self._pending = rest
+        if payload or body.done:
+            exchange.body(payload, done=body.done, trailers=body.trailers)
+
+    def _refuse(self, status: int, reason: str) -> None:
+        answer = self.relay.handler.refused(None, status, reason)
+        self.transport.write(answer_bytes(answer, None, keep_alive=False))
+        self.end(linger=True)
+
+    def exchange_ended(self, exchange: Exchange) -> None:
+        """The response is written: go on to the next request, or end."""
+        self.exchange = None
+        unread = self._body is not None
+        self._body = None
+        if not exchange.keep_alive:
+            self.end(linger=unread or bool(self._pending))
+            return
+        self.due_at = self.relay.loop.time() + self.relay.limits.keepalive_timeout_s
+        if self._pending:
+            self.relay.loop.call_soon(self._next)
+        if self.held:
+            self.let_read()
+
+    def _next(self) -> None:
+        if self.exchange is None and self._pending and not self._ending:
+            self._read_head(self._pending)
+
+    def hold(self) -> None:
+        """Read no more for now."""
+        if not self.held and not self.transport.is_closing():
+            self.held = True
+            self.transport.pause_reading()
+
+    def let_read(self) -> None:
+        if self.held and not self.transport.is_closing():
+            self.held = False
+            self.transport.resume_reading()
+
+    def end(self, *, linger: bool = False) -> None:
+        """Close once all is written. Lingering reads on for a while, or a reset might lose the answer."""
+        if self._ending:
+            return
+        self._ending = True
+        self._pending = b""
+        limits = self.relay.limits
+        self.due_at = self.relay.loop.time() + (limits.linger_s if linger else limits.keepalive_timeout_s)
+        if linger and self.transport.can_write_eof() and not self.transport.is_closing():
+            self.let_read()
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def reset(self) -> None:
+        """Close so that the client can't take it for a regular end, whatever it has read."""
+        self._ending = True
+        raw = self.transport.get_extra_info("socket")
+        if raw is not None and raw.family != socket.AF_UNIX:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
+        self.transport.abort()
+
+    def upgrade(self, exchange: Exchange, upstream: asyncio.Transport) -> None:
+        """Hand both transports to a tunnel."""
+        self._ending = True
+        self.exchange = None
+        self.let_read()
+        self.relay.connection_lost(self)
+        early, self._pending = self._pending, b""
+        self.relay.add_tunnel(Tunnel(self.relay, exchange, self.transport, upstream, early))
+
+    def due(self, now: float) -> None:
+        """A time limit may have passed."""
+        if self._ending or self.transport.is_closing():
+            self.transport.abort()
+            self.due_at = NEVER
+        elif self.exchange is not None:
+            self.exchange.due(now)
+        elif self._in_head:
+            self._refuse(408, "request head too slow")
+        else:
+            self.end()

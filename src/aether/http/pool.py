@@ -1,0 +1,106 @@
+"""Kept-alive connections to upstreams."""
+
+import asyncio
+import select
+from collections import deque
+
+from aether.http.limits import Limits
+from aether.http.messages import Upstream
+from aether.http.upstream import UpstreamConnection
+from aether.http.watch import Watch
+
+_SWEEP_S = 0.5
+
+
+class Pool:
+    """Idle connections by upstream, the last used first: the others then grow old and go."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, watch: Watch) -> None:
+        self.limits = limits
+        self.due_at = 0.0
+        self._loop = loop
+        self._watch = watch
+        self._idle: dict[Upstream, deque[UpstreamConnection]] = {}
+
+    def take(self, upstream: Upstream, *, look: bool) -> UpstreamConnection | None:
+        """A usable idle connection, or None.
+
+        `look` asks the kernel whether the other side has closed it: for requests that can't be sent twice.
+        """
+        idle = self._idle.get(upstream)
+        now = self._loop.time()
+        while idle:
+            connection = idle.pop()
+            if (
+                connection.expires_at <= now
+                or connection.transport.is_closing()
+                or (look and _stale(connection))
+            ):
+                connection.abandon()
+                continue
+            connection.reused = True
+            return connection
+        return None
+
+    def give(self, connection: UpstreamConnection) -> None:
+        """Keep an idle connection for a while."""
+        idle_s = self.limits.upstream_idle_s
+        if connection.idle_s is not None:
+            idle_s = min(idle_s, connection.idle_s - 1.0)
+        now = self._loop.time()
+        connection.expires_at = now + idle_s
+        idle = self._idle.get(connection.upstream)
+        if idle is None:
+            if not self._idle:
+                self.due_at = now + _SWEEP_S
+                self._watch.add(self)
+            idle = self._idle[connection.upstream] = deque()
+        idle.append(connection)
+        if len(idle) > self.limits.max_idle_per_upstream:
+            idle.popleft().abandon()
+
+    async def connect(self, upstream: Upstream) -> UpstreamConnection:
+        """Open a connection; OSError (TimeoutError among them) when that fails."""
+        async with asyncio.timeout(self.limits.connect_timeout_s):
+            if upstream.path:
+                _, connection = await self._loop.create_unix_connection(
+                    lambda: UpstreamConnection(self, upstream), upstream.path
+                )
+            else:
+                _, connection = await self._loop.create_connection(
+                    lambda: UpstreamConnection(self, upstream), upstream.host, upstream.port
+                )
+        return connection
+
+    def discard(self, connection: UpstreamConnection) -> None:
+        """Forget a connection, if it is here."""
+        idle = self._idle.get(connection.upstream)
+        if idle and connection in idle:
+            idle.remove(connection)
+
+    def forget(self, upstream: Upstream) -> None:
+        """Close the idle connections to an upstream that is going, or gone."""
+        for connection in self._idle.pop(upstream, ()):
+            connection.abandon()
+
+    def due(self, now: float) -> None:
+        """Close what has been idle too long."""
+        for upstream, idle in list(self._idle.items()):
+            for connection in [each for each in idle if each.expires_at <= now]:
+                connection.abandon()
+            if not idle:
+                self._idle.pop(upstream, None)
+        self.due_at = now + _SWEEP_S
+        if not self._idle:
+            self._watch.discard(self)
+
+    def close(self) -> None:
+        for upstream in list(self._idle):
+            self.forget(upstream)
+
+
+def _stale(connection: UpstreamConnection) -> bool:
+    """An idle connection with anything to read is closed, or speaks out of turn."""
+    poll = select.poll()
+    poll.register(connection.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+    return bool(poll.poll(0))

@@ -1,0 +1,126 @@
+"""A response's head, checked as strictly as a request's: what answers is not trusted either."""
+
+import re
+from functools import lru_cache
+
+from aether.http.body import Body, ChunkedBody, LengthBody, UntilClose
+from aether.http.refusal import Refusal
+from aether.http.syntax import FIELDS, IMPOSSIBLE, TEXT, TOKEN, Cuts, content_length, named_cuts, tokens
+
+_HEAD = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])((?: " + TEXT + rb")?)(" + FIELDS + rb")\r\n\r\n")
+_NEVER_BY_NAME = frozenset({b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"})
+_NO_BODY = frozenset({204, 304})
+_KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout=([0-9]{1,6})")
+
+
+@lru_cache(maxsize=8)
+def _special(prefix: bytes) -> re.Pattern[bytes]:
+    ours = rb"|" + re.escape(prefix) + TOKEN if prefix else b""
+    return re.compile(
+        rb"\r\n(content-length|connection|transfer-encoding|keep-alive|proxy-connection|te|upgrade"
+        rb"|x-aether-refused" + ours + rb"):[\t ]*+([^\r]*)"
+    )
+
+
+class Response:
+    """One response's head.
+
+    `length` is the body's size, None when chunked, -1 when it ends with the connection; `reason` begins with
+    its space; `refused` is the value of `X-Aether-Refused` on a 503; `idle_s` what `Keep-Alive` promises.
+    """
+
+    __slots__ = (
+        "cuts",
+        "head_bytes",
+        "headers",
+        "idle_s",
+        "keep_alive",
+        "length",
+        "low",
+        "reason",
+        "refused",
+        "status",
+        "upgrade",
+        "version",
+    )
+
+    def __init__(self, version: int, status: int, reason: bytes, headers: bytes, head_bytes: int) -> None:
+        self.version = version
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.low = headers.lower()
+        self.head_bytes = head_bytes
+        self.length: int | None = -1
+        self.keep_alive = version == 1
+        self.idle_s: int | None = None
+        self.refused = b""
+        self.upgrade = b""
+        self.cuts: Cuts = []
+
+    def body(self) -> Body:
+        """A reader for the body that this head declares."""
+        if self.length is None:
+            return ChunkedBody()
+        return LengthBody(self.length) if self.length >= 0 else UntilClose()
+
+
+def parse_response(data: bytes, *, method: bytes, drop_prefix: bytes, max_bytes: int) -> Response | None:
+    """Read the head that `data` begins with; None when it isn't complete yet. Raises Refusal(502).
+
+    `method` is the request's, `drop_prefix` the lower-case prefix of the fields to take off.
+    """
+    match = _HEAD.match(data)
+    if match is None:
+        if len(data) > max_bytes or b"\r\n\r\n" in data or IMPOSSIBLE.search(data):
+            raise Refusal(502, "malformed response head")
+        if not data.startswith(b"HTTP/1."[: len(data)]):
+            raise Refusal(502, "not an HTTP response")
+        return None
+    if match.end() > max_bytes:
+        raise Refusal(502, "response head too large")
+    minor, status, reason, headers = match.groups()
+    response = Response(1 if minor == b"1" else 0, int(status), reason, headers, match.end())
+    _read_special(response, _special(drop_prefix))
+    if response.status < 200 or response.status in _NO_BODY or method == b"HEAD":  # noqa: PLR2004 - 1xx
+        response.length = 0
+    return response
+
+
+def _read_special(response: Response, pattern: re.Pattern[bytes]) -> None:
+    headers = response.headers
+    length: int | None = -1
+    connection: list[bytes] = []
+    chunked = False
+    for match in pattern.finditer(response.low):
+        name = match[1]
+        value = headers[slice(*match.span(2))].rstrip(b" \t")
+        if name == b"content-length":
+            if length != -1:
+                raise Refusal(502, "repeated Content-Length")
+            length = content_length(value, 502)
+            if response.status >= 200 and response.status != 204:  # noqa: PLR2004 - RFC 9110 8.6
+                continue
+        elif name == b"transfer-encoding":
+            if chunked or value.lower() != b"chunked":
+                raise Refusal(502, "bad Transfer-Encoding")
+            chunked = True
+        elif name == b"connection":
+            connection += tokens(value)
+        elif name == b"keep-alive":
+            found = _KEEP_ALIVE_TIMEOUT.search(value)
+            response.idle_s = int(found[1]) if found else None
+        elif name == b"upgrade":
+            response.upgrade = value
+        elif name == b"x-aether-refused" and response.status == 503:  # noqa: PLR2004 - CONTRACT
+            response.refused = value
+        response.cuts.append(match.span())
+    if chunked and (length != -1 or response.version == 0):
+        raise Refusal(502, "Transfer-Encoding with Content-Length or HTTP/1.0")
+    response.length = None if chunked else length
+    if connection:
+        response.keep_alive = b"close" not in connection and (
+            response.version == 1 or b"keep-alive" in connection
+        )
+        if extra := set(connection) - _NEVER_BY_NAME:
+            response.cuts += named_cuts(response.low, extra)

@@ -1,0 +1,189 @@
+"""The connection to an upstream: reads responses strictly, and is kept for the next request."""
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from aether.http.body import Body, UntilClose
+from aether.http.messages import FailureKind, Outcome, Undelivered, Upstream
+from aether.http.refusal import Refusal
+from aether.http.response import Response, parse_response
+
+if TYPE_CHECKING:
+    from aether.http.exchange import Exchange
+    from aether.http.pool import Pool
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection; `exchange` is the request it carries, None while it lies in the pool."""
+
+    __slots__ = (
+        "_answered",
+        "_body",
+        "_eof",
+        "_held",
+        "_keep",
+        "_pending",
+        "_pool",
+        "exchange",
+        "expires_at",
+        "idle_s",
+        "reused",
+        "transport",
+        "upstream",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, pool: "Pool", upstream: Upstream) -> None:
+        self._pool = pool
+        self.upstream = upstream
+        self.exchange: Exchange | None = None
+        self.reused = False
+        self.expires_at = 0.0
+        self.idle_s: int | None = None
+        self._pending = b""
+        self._body: Body | None = None
+        self._keep = False
+        self._answered = False
+        self._eof = False
+        self._held = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)  # uvloop's is one without being a subclass
+        self.transport = transport
+
+    def pause_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.client.hold()
+
+    def resume_writing(self) -> None:
+        if self.exchange is not None:
+            self.exchange.client.let_read()
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            self.abandon()  # bytes that nobody asked for
+        elif self._body is None:
+            self._read_head(exchange, data)
+        else:
+            self._read_body(exchange, self._body, data)
+
+    def _read_head(self, exchange: "Exchange", data: bytes) -> None:
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+        self._answered = True
+        forward = exchange.forward
+        assert forward is not None
+        while True:
+            try:
+                response = parse_response(
+                    data,
+                    method=exchange.request.method,
+                    drop_prefix=forward.drop_response_prefix,
+                    max_bytes=self._pool.limits.max_response_head_bytes,
+                )
+            except Refusal as refusal:
+                exchange.fail(FailureKind.MALFORMED, refusal.reason)
+                return
+            if response is None:
+                self._pending = data
+                return
+            data = data[response.head_bytes :]
+            if response.status >= 200:  # noqa: PLR2004 - not interim
+                break
+            if response.status == 101:  # noqa: PLR2004 - Switching Protocols
+                self._upgrade(exchange, response, data)
+                return
+            exchange.interim(response)
+            if self.exchange is None or not data:
+                return
+        self._begin_body(exchange, response, data)
+
+    def _upgrade(self, exchange: "Exchange", response: Response, data: bytes) -> None:
+        if not exchange.request.upgrade or not response.upgrade:
+            exchange.fail(FailureKind.MALFORMED, "upgrade that was not asked for")
+            return
+        exchange.upgrade(response, data)
+
+    def _begin_body(self, exchange: "Exchange", response: Response, data: bytes) -> None:
+        body = response.body()
+        try:
+            payload, rest = (b"", data) if body.done else body.feed(data)
+        except Refusal as refusal:
+            exchange.fail(FailureKind.MALFORMED, refusal.reason)
+            return
+        self._keep = response.keep_alive and not rest and not self._eof
+        self.idle_s = response.idle_s
+        done = body.done
+        forward = exchange.forward
+        if response.refused and forward is not None and forward.upstream_may_refuse:
+            self._let_go(exchange, done=done)
+            exchange.undelivered(Undelivered("refused", response.refused.decode("latin-1")))
+            return
+        if done:
+            self._let_go(exchange, done=True)
+        else:
+            self._body = body
+        exchange.respond(response, payload, done=done, trailers=body.trailers)
+
+    def _read_body(self, exchange: "Exchange", body: Body, data: bytes) -> None:
+        try:
+            payload, rest = body.feed(data)
+        except Refusal:
+            exchange.cut(Outcome.UPSTREAM_BROKEN)
+            return
+        if not body.done:
+            if payload:
+                exchange.stream(payload, done=False)
+            return
+        if rest:
+            self._keep = False
+        self._let_go(exchange, done=True)
+        exchange.stream(payload, done=True, trailers=body.trailers)
+
+    def _let_go(self, exchange: "Exchange", *, done: bool) -> None:
+        """The exchange needs this connection no more: keep it for the next one if it is clean."""
+        self._body = None
+        self._answered = False
+        self.exchange = None
+        exchange.connection = None
+        # After an early response, what is left of the request's body has nowhere to go.
+        if done and self._keep and exchange.request_complete and not self.transport.is_closing():
+            self.let_read()
+            self._pool.give(self)
+        else:
+            self.abandon()
+
+    def hold(self) -> None:
+        """The client reads too slowly."""
+        if not self._held and not self.transport.is_closing():
+            self._held = True
+            self.transport.pause_reading()
+
+    def let_read(self) -> None:
+        if self._held and not self.transport.is_closing():
+            self._held = False
+            self.transport.resume_reading()
+
+    def abandon(self) -> None:
+        """Close at once, whatever is under way."""
+        self.exchange = None
+        self._pool.discard(self)
+        self.transport.abort()
+
+    def eof_received(self) -> None:
+        self._eof = True
+        self._keep = False
+        exchange = self.exchange
+        if exchange is not None and isinstance(self._body, UntilClose):
+            self._let_go(exchange, done=True)
+            exchange.stream(b"", done=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.discard(self)
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            detail = str(exc) if exc is not None else "connection closed"
+            exchange.broken(detail, answered=self._answered, reused=self.reused)
