@@ -146,4 +146,4 @@ def _busy(settings: Settings, group: BaseExceptionGroup[OSError]) -> Exception:
         )
     if isinstance(error, OSError) and error.errno in {errno.EADDRNOTAVAIL, errno.EACCES}:
         return Refused(f"Can't listen on {settings.host}:{settings.port}: {error.strerror}.")
-    return error if isinstance(error, Exception) else group
+    return error if isinstance(error, Exception) else Refused(f"The platform ended: {error!r}.")
