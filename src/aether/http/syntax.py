@@ -1,7 +1,7 @@
 """The grammar that request heads, response heads and trailers share (RFC 9110, RFC 9112).
 
-Header blocks are kept raw, each field after its CRLF and none after the last, so that a field is found and cut
-out whole. Lower-cased copies are searched: case-insensitive patterns cost several times as much.
+Header blocks are kept raw, each field after its CRLF and none after the last, so that a field is found and
+cut out whole. Lower-cased copies are searched: case-insensitive patterns cost several times as much.
 """
 
 import re
