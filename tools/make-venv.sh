@@ -32,6 +32,8 @@ install_packages() {
     why="$1"
     shift
     if [ "$(id -u)" -ne 0 ]; then
+        # What set-up needs next is named with it: one visit to the administrator is enough.
+        command -v qemu-system-x86_64 >/dev/null || [ "$(uname -m)" != x86_64 ] || set -- "$@" qemu-system-x86
         fail "$why" "ask an administrator to run:" \
             "  sudo apt-get update && sudo apt-get install -y --no-install-recommends $*"
     fi

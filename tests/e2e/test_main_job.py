@@ -77,9 +77,7 @@ def test_a_program_that_listens_by_itself(up):
 def test_an_esm_handler(up):
     up.deploy(
         "esm",
-        {
-            "handler.mjs": "export default async (request) => new Response('esm ' + new URL(request.url).pathname)"
-        },
+        {"handler.mjs": "export default (request) => new Response('esm ' + new URL(request.url).pathname)"},
         "--entrypoint",
         "handler.mjs",
     )

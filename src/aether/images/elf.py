@@ -33,13 +33,10 @@ def segments(data: bytes) -> Iterator[Segment]:
         raise ValueError("not a 64-bit little-endian ELF file")
     (table,) = struct.unpack_from("<Q", data, 32)
     size, count = struct.unpack_from("<HH", data, 54)
+    if size < PROGRAM_HEADER.size or table + size * count > len(data):
+        raise ValueError("the ELF file ends in its program headers")
     for index in range(count):
-        try:
-            kind, _, offset, address, _, in_file, _, _ = PROGRAM_HEADER.unpack_from(
-                data, table + index * size
-            )
-        except struct.error:
-            raise ValueError("the ELF file ends in its program headers") from None
+        kind, _, offset, address, _, in_file, _, _ = PROGRAM_HEADER.unpack_from(data, table + index * size)
         yield Segment(kind, offset, address, in_file)
 
 
@@ -62,13 +59,18 @@ def stripped(data: bytes) -> bytes:
 
 
 def needed(data: bytes) -> list[str]:
-    """The shared libraries that the file names; none for a static one."""
+    """The shared libraries that the file names; none for a static one. Raises ValueError."""
     parts = list(segments(data))
     dynamic = next((part for part in parts if part.kind == PT_DYNAMIC), None)
     if dynamic is None:
         return []
-    entries = list(DYNAMIC_ENTRY.iter_unpack(data[dynamic.offset : dynamic.offset + dynamic.size]))
-    strings = next(file_offset(parts, value) for tag, value in entries if tag == DT_STRTAB)
+    section = data[dynamic.offset : dynamic.offset + dynamic.size]
+    section = section[: len(section) // DYNAMIC_ENTRY.size * DYNAMIC_ENTRY.size]
+    entries = list(DYNAMIC_ENTRY.iter_unpack(section))
+    table = next((value for tag, value in entries if tag == DT_STRTAB), None)
+    if table is None:
+        raise ValueError("the dynamic section has no table of strings")
+    strings = file_offset(parts, table)
     names = []
     for tag, value in entries:
         if tag == DT_NULL:

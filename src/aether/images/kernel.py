@@ -6,6 +6,7 @@ import gzip
 import lzma
 import shutil
 import struct
+import zlib
 from pathlib import Path
 
 from aether.images import lz4
@@ -24,6 +25,9 @@ SETUP_SECTORS_AT, PAYLOAD_AT = 0x1F1, 0x248
 SECTOR = 512
 ARM64_IMAGE_MAGIC_AT = 0x38
 
+GZIP = 31
+"""zlib's way to say: a gzip header, and the largest window."""
+
 
 def build_kernel(
     into: Path, packages: DebianPackages, architecture: Architecture, step: Step, work: Path
@@ -40,7 +44,7 @@ def build_kernel(
         vmlinux = extract(images[0].read_bytes())
         (into / "vmlinux").write_bytes(vmlinux)
         copy_modules(releases[0], into / "modules")
-    except (ValueError, OSError, lzma.LZMAError) as error:
+    except (ValueError, OSError, lzma.LZMAError, zlib.error) as error:
         raise SetupFailed(
             f"{deb.name} is not as expected: {error}", hint="set KERNEL_PATH to a vmlinux"
         ) from error
@@ -73,7 +77,7 @@ def decompress(payload: bytes) -> bytes:
     if payload.startswith(lz4.MAGIC):
         return lz4.decompress_legacy(payload[:-4])
     if payload.startswith(b"\x1f\x8b"):
-        return gzip.decompress(payload)
+        return zlib.decompressobj(wbits=GZIP).decompress(payload)
     if payload.startswith(b"\xfd7zXZ\0"):
         return lzma.LZMADecompressor().decompress(payload)
     raise ValueError(f"the kernel's compression ({payload[:4].hex()}) is none of LZ4, gzip, xz")
