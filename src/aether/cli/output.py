@@ -14,7 +14,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-CONTROL = re.compile(r"\x1b\[(?![0-9;]*m)[0-?]*[ -/]*[@-~]|\x1b[^\[]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")
+CONTROL = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles, clipboard
+    r"|\x1b\[(?![0-9;]*m)[0-?]*[ -/]*[@-~]"  # cursor, screen, modes
+    r"|\x1b(?!\[[0-9;]*m)"  # all other sequences lose their start
+    r"|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]"
+)
 """Everything that moves a terminal's cursor or worse; tab, newline and colours are let through."""
 
 KIB = 1024

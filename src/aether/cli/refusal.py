@@ -12,8 +12,10 @@ from aether.cli.failures import ApiRefused, CommandFailed, Unreachable
 LOOKED_AT_BYTES = 64 * 1024
 """A platform error is far smaller; a longer answer is a function's."""
 
+KEY_HINT = "Give the key with --key or AETHER_KEY, or point --data-dir at the platform's data directory."
 HINTS = {
-    "unauthenticated": "Give the key with --key or AETHER_KEY, or point --data-dir at the platform's.",
+    "unauthenticated": KEY_HINT,
+    "forbidden": KEY_HINT,
     "function_not_found": "See what is there: aether list",
     "no_code": "Upload some: aether deploy PATH --name NAME",
 }
@@ -29,7 +31,8 @@ def platform_error(status: int, content_type: str, body: bytes) -> ApiRefused | 
             status,
             code=str(error["code"]),
             message=str(error["message"]),
-            hint=error.get("hint") or HINTS.get(error["code"]),
+            # Ours are in terms of this command; the API's are for any client.
+            hint=HINTS.get(error["code"]) or error.get("hint"),
             fields=error.get("fields"),
             # Required by the contract, and what tells the platform's errors from others'.
             call_id=error["call_id"] if error["component"] else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from urllib.parse import quote
@@ -69,10 +70,13 @@ def invoke(
             raise WrongUsage("--timeout must be more than 0 seconds.")
         headers.append(("x-timeout-ms", str(round(timeout * 1000))))
     target = f"/functions/{quote(name, safe='')}/{path.removeprefix('/')}"
-    with connection.open() as client:
-        content, method = _body(data), method or ("GET" if data is None else "POST")
-        with client.call(method, target, headers=headers, content=content) as answer:
-            _print_answer(answer, name, include=include)
+    method = method or ("GET" if data is None else "POST")
+    with (
+        connection.open() as client,
+        _body(data) as content,
+        client.call(method, target, headers=headers, content=content) as answer,
+    ):
+        _print_answer(answer, name, include=include)
 
 
 def _print_answer(answer: httpx.Response, name: str, *, include: bool) -> None:
@@ -132,15 +136,18 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _body(data: str | None) -> bytes | Iterable[bytes] | None:
-    """Literal text, or pieces of a file or of standard input."""
+@contextmanager
+def _body(data: str | None) -> Iterator[bytes | Iterable[bytes] | None]:
+    """Literal text, or a file or standard input, read as it is sent."""
     if data is None or not data.startswith("@"):
-        return None if data is None else data.encode(errors="surrogateescape")
-    if data == "@-":
-        return _pieces(sys.stdin.buffer)
-    file = Path(data[1:]).open("rb")  # noqa: SIM115 - read to its end by the request, right before the process ends
-    # Only a plain file has a length to announce; of anything else it is 0.
-    return file if Path(data[1:]).is_file() else _pieces(file)
+        yield None if data is None else data.encode(errors="surrogateescape")
+    elif data == "@-":
+        yield _pieces(sys.stdin.buffer)
+    else:
+        path = Path(data[1:])
+        with path.open("rb") as file:
+            # Only a plain file has a length to announce; of anything else it is 0.
+            yield file if path.is_file() else _pieces(file)
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

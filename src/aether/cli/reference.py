@@ -1,0 +1,94 @@
+"""`python -m aether.cli.reference FOLDER` writes cli.md and settings.md out of the code itself.
+
+A test holds the two files in docs/ to what this writes.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from aether.cli.failures import ExitCode
+from aether.cli.main import EPILOGUE, build_app
+from aether.cli.settings import Settings
+
+CLI_HEAD = """\
+<!-- Written by `python -m aether.cli.reference docs`; change the code instead. -->
+
+# The command `aether`
+
+Data goes to standard output, everything said to people to standard error. There is no colour and no
+spinner in a pipe, and no colour with `NO_COLOR` set. `--json` prints what the API answered.
+
+## Exit codes
+
+| Code | Means |
+|---|---|
+"""
+
+SETTINGS_HEAD = """\
+<!-- Written by `python -m aether.cli.reference docs`; change the code instead. -->
+
+# Settings of `aether up`
+
+Read once, at the start. An option of the command comes before the environment, the environment
+before a `.env` file in the current directory, and that before the default. A variable that is set
+to nothing counts as not set.
+
+| Environment | Default | |
+|---|---|---|
+"""
+
+MEANINGS = {
+    ExitCode.OK: "done",
+    ExitCode.REFUSED: "the platform refused, or what was given can't be used",
+    ExitCode.USAGE: "wrong usage: an option, an argument or a setting",
+    ExitCode.UNREACHABLE: "the platform was not reached, or what answers there is not Aether",
+    ExitCode.FUNCTION_ERROR: "`invoke`: the function itself answered with status 400 or above",
+    ExitCode.INTERNAL: "a defect of the command itself; `AETHER_DEBUG=1` shows where",
+    ExitCode.INTERRUPTED: "Ctrl-C",
+    ExitCode.BROKEN_PIPE: "whoever read the output went away",
+}
+
+
+def cli_page() -> str:
+    codes = "".join(f"| {code.value} | {MEANINGS[code]} |\n" for code in ExitCode)
+    commands = build_app().generate_docs()
+    # Our own head says more than the generated one, and the epilogue stands in it once.
+    commands = commands[commands.index("## Table of Contents") :].replace(EPILOGUE.strip(), "")
+    commands = commands.replace("## Table of Contents", "## Commands").replace(
+        "```\naether", "```console\naether"
+    )
+    # Cyclopts takes this module for the program in the usage of commands two levels deep.
+    commands = commands.replace(" -m aether.cli.reference", "")
+    page = f"{CLI_HEAD}{codes}\n{commands}"
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", page, flags=re.MULTILINE)).strip() + "\n"
+
+
+def settings_page() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        first, *others = Settings.environment_names(name)
+        also = f" Also read: {', '.join(f'`{other}`' for other in others)}." if others else ""
+        rows.append(f"| `{first}` | {_default(name)} | {field.description}{also} |\n")
+    return SETTINGS_HEAD + "".join(rows)
+
+
+def _default(name: str) -> str:
+    # These two depend on who starts it; the page is the same for all.
+    told = {"data_dir": "`$XDG_DATA_HOME/aether` or `~/.local/share/aether`",
+            "cache_dir": "`$XDG_CACHE_HOME/aether` or `~/.cache/aether`"}  # fmt: skip
+    default = Settings.model_fields[name].default
+    return told.get(name) or ("" if default is None else f"`{default}`")
+
+
+def main() -> int:
+    folder = Path(sys.argv[1])
+    (folder / "cli.md").write_text(cli_page())
+    (folder / "settings.md").write_text(settings_page())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
