@@ -1,0 +1,200 @@
+"""Waiting requests: who gets which instance, what is started for them, and how they fail."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from tests.unit.gateway.conftest import Parts, function, instance, version, worker
+
+from aether.domain.deadline import Deadline
+from aether.domain.errors import DeadlineExceeded, FunctionNotFound, InstanceFailed, NoCapacity, OverLimit
+from aether.domain.function import Limits
+from aether.domain.job import JobReply
+
+
+def soon(seconds: float = 5.0) -> Deadline:
+    return Deadline.after(seconds, time.monotonic())
+
+
+async def waiting(parts: Parts, config, count: int) -> list[asyncio.Task]:
+    tasks = [asyncio.ensure_future(parts.activator.acquire(config, soon())) for _ in range(count)]
+    await parts.until(lambda: parts.activator.waiting(config.id) == count)
+    return tasks
+
+
+async def taken(parts: Parts, count: int) -> list:
+    return [await parts.jobs.take("wrk-1") for _ in range(count)]
+
+
+async def fail(claim, *, error: str = "it exited", capacity: bool = False) -> None:
+    job = claim.job
+    await claim.reply(
+        JobReply(
+            job.request_id,
+            job.function_id,
+            job.revision,
+            None,
+            error,
+            console_tail="last line",
+            capacity=capacity,
+        )
+    )
+    await claim.done()
+
+
+async def test_one_start_serves_as_many_as_an_instance_runs_at_once(parts):
+    config = await parts.put(function())
+    tasks = await waiting(parts, config, 16)
+    await taken(parts, 1)
+    await parts.lease.put_instance(instance("a"))
+    grants = await asyncio.gather(*tasks)
+    assert {g.slot.instance.instance_id for g in grants} == {"a"}
+    assert grants[0].slot.in_flight == 16
+    assert await parts.jobs.depth() == 0
+
+
+async def test_starts_follow_the_hard_concurrency_and_stop_at_the_maximum(parts):
+    config = await parts.put(function(Limits(max_concurrency=2, max_instances=3)))
+    tasks = await waiting(parts, config, 9)
+    await taken(parts, 3)
+    assert await parts.jobs.depth() == 0
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_the_longest_waiting_gets_the_place_that_comes_free(parts):
+    config = await parts.put(function(Limits(max_concurrency=1, max_instances=1)))
+    await parts.lease.put_instance(instance("a"))
+    await parts.until(lambda: parts.routes.instances("fn-1"))
+    slot = parts.routes.pick(config)
+    order: list[int] = []
+
+    async def call(number: int) -> None:
+        grant = await parts.activator.acquire(config, soon())
+        order.append(number)
+        parts.activator.release(grant.slot)
+
+    tasks = [asyncio.ensure_future(call(n)) for n in range(5)]
+    await parts.until(lambda: parts.activator.waiting("fn-1") == 5)
+    parts.activator.release(slot)
+    await asyncio.gather(*tasks)
+    assert order == [0, 1, 2, 3, 4]
+    assert slot.in_flight == 0
+
+
+async def test_a_client_that_goes_leaves_no_place_taken(parts):
+    config = await parts.put(function())
+    (task,) = await waiting(parts, config, 1)
+    await parts.lease.put_instance(instance("a"))
+    await parts.until(lambda: parts.routes.instances("fn-1"))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    (slot,) = parts.routes.slots("fn-1")
+    await parts.until(lambda: parts.activator.idle("fn-1"))
+    assert slot.in_flight == 0
+
+
+async def test_a_failed_first_start_fails_those_who_wait_with_the_console(parts):
+    config = await parts.put(function())
+    tasks = await waiting(parts, config, 2)
+    (claim,) = await taken(parts, 1)
+    await fail(claim)
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(outcome, InstanceFailed)
+        assert outcome.hint == "last line"
+
+
+async def test_a_failed_new_version_falls_back_on_the_last_good_one(parts):
+    config = await parts.put(function(revision=2, good=version(1)))
+    (task,) = await waiting(parts, config, 1)
+    (claim,) = await taken(parts, 1)
+    assert claim.job.revision == 2
+    await fail(claim)
+    (claim,) = await taken(parts, 1)
+    assert claim.job.revision == 1
+    await parts.lease.put_instance(instance("old", revision=1))
+    assert (await task).slot.instance.instance_id == "old"
+
+
+async def test_an_instance_of_a_broken_version_that_comes_after_all_makes_it_serve(parts):
+    config = await parts.put(function(revision=2, good=version(1)))
+    parts.routes.mark_broken(config)
+    await parts.lease.put_instance(instance("new", revision=2))
+    await parts.until(lambda: not parts.routes.is_broken(config))
+    assert parts.routes.serving(config).revision == 2
+
+
+async def test_an_old_version_gets_no_request_while_a_new_one_is_to_serve(parts):
+    config = await parts.put(function(revision=2, good=version(1)))
+    await parts.lease.put_instance(instance("old", revision=1))
+    await parts.until(lambda: parts.routes.instances("fn-1"))
+    assert parts.routes.pick(config) is None
+
+
+async def test_no_room_anywhere_is_no_capacity_at_once(parts):
+    config = await parts.put(function())
+    await parts.lease.put_worker(worker(free_mem=0))
+    await parts.until(lambda: not parts.routes.has_room(128))
+    with pytest.raises(NoCapacity, match="128 MiB"):
+        await parts.activator.acquire(config, soon())
+
+
+async def test_a_worker_that_turns_out_full_is_no_capacity(parts):
+    config = await parts.put(function())
+    (task,) = await waiting(parts, config, 1)
+    (claim,) = await taken(parts, 1)
+    await fail(claim, error="worker is full", capacity=True)
+    with pytest.raises(NoCapacity, match="full"):
+        await task
+
+
+async def test_more_than_max_waiting_is_over_limit(parts):
+    config = await parts.put(function(Limits(max_waiting=2)))
+    tasks = await waiting(parts, config, 2)
+    with pytest.raises(OverLimit):
+        await parts.activator.acquire(config, soon())
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_the_deadline_ends_the_wait_and_says_where(parts):
+    config = await parts.put(function())
+    with pytest.raises(DeadlineExceeded, match="boot"):
+        await parts.activator.acquire(config, soon(0.05))
+    assert parts.activator.waiting("fn-1") == 0
+
+
+async def test_deleting_the_function_ends_the_wait(parts):
+    config = await parts.put(function())
+    (task,) = await waiting(parts, config, 1)
+    await parts.registry.remove_function("fn-1")
+    with pytest.raises(FunctionNotFound):
+        await task
+
+
+async def test_phases_of_the_start_are_told_to_the_one_it_was_for(parts):
+    config = await parts.put(function())
+    (task,) = await waiting(parts, config, 1)
+    (claim,) = await taken(parts, 1)
+    job = claim.job
+    await claim.reply(JobReply(job.request_id, "fn-1", 1, "a", phases={"boot": 5.0, "ready": 2.0}))
+    await parts.lease.put_instance(instance("a"))
+    grant = await task
+    assert grant.cold
+    assert {"queue", "boot", "ready"} == grant.phases.keys()
+
+
+async def test_a_lost_slot_is_not_chosen_until_the_registry_speaks_of_it_again(parts):
+    config = await parts.put(function())
+    await parts.lease.put_instance(instance("a"))
+    await parts.until(lambda: parts.routes.instances("fn-1"))
+    (slot,) = parts.routes.slots("fn-1")
+    slot.lost = True
+    assert parts.routes.pick(config) is None
+    await parts.lease.put_instance(instance("a"))
+    await parts.until(lambda: not slot.lost)
+    assert parts.routes.pick(config) is slot
