@@ -116,43 +116,48 @@ void channel_accept(void) {
     port = fd;
 }
 
+/* Before the lines that were kept. */
+static void tell_loss(void) {
+    char told[FRAME_HEADER + 128];
+    size_t before = out_length;
+    channel_say("%lu lines were dropped: nobody was connected to take them", lost_lines);
+    lost_lines = 0;
+    size_t size = out_length - before;
+    memcpy(told, out + before, size);
+    memmove(out + size, out, before);
+    memcpy(out, told, size);
+}
+
 bool channel_refresh(void) {
     struct pollfd poller = {port, POLLIN | POLLOUT, 0};
     if (port < 0 || poll(&poller, 1, 0) < 0)
         return false;
-    if (poller.revents & POLLHUP && !(listener >= 0 && poller.revents & POLLIN)) {
-        if (connected)
-            disconnect();
-        return false;
-    }
+    if (poller.revents & POLLHUP && (connected || listener < 0))
+        return false; /* what it left is read first, up to the end of file */
     bool came = !connected;
     connected = true;
-    if (came && lost_lines) {
-        unsigned long lost = lost_lines;
-        lost_lines = 0;
-        channel_say("%lu lines were dropped while nobody was connected", lost);
-    }
+    if (came && lost_lines)
+        tell_loss();
     return came;
 }
 
-static void fill(void) {
+/* False: the host has gone. */
+static bool fill(void) {
     memmove(in, in + in_taken, in_length - in_taken);
     in_length -= in_taken;
     in_taken = 0;
-    while (connected && in_length < sizeof in) {
+    while (in_length < sizeof in) {
         ssize_t n = read(port, in + in_length, sizeof in - in_length);
-        if (n <= 0) {
-            if (n == 0 || (errno != EAGAIN && errno != EINTR))
-                disconnect();
-            return;
-        }
+        if (n <= 0)
+            return n < 0 && (errno == EAGAIN || errno == EINTR);
         in_since_ms = now_ms();
         in_length = deaf ? 0 : in_length + (size_t)n;
     }
+    return true;
 }
 
 bool channel_next(struct frame *frame) {
-    for (;;) {
+    for (bool gone = false;;) {
         struct text bytes = {in + in_taken, in_length - in_taken};
         switch (frame_parse(bytes, frame)) {
         case FRAME_WHOLE:
@@ -170,9 +175,13 @@ bool channel_next(struct frame *frame) {
         case FRAME_PARTIAL:
             break;
         }
+        if (gone) {
+            disconnect();
+            return false;
+        }
         size_t before = in_length - in_taken;
-        fill();
-        if (!connected || in_length == before)
+        gone = !fill();
+        if (!gone && in_length == before)
             return false;
     }
 }

@@ -42,8 +42,17 @@ static void drop_privileges(const struct order *order, int complaints) {
         complain(complaints, "set no_new_privs");
 }
 
+/* As many as we like, or as we may. */
+static void allow_files(void) {
+    struct rlimit files = {OPEN_FILES, OPEN_FILES};
+    if (setrlimit(RLIMIT_NOFILE, &files) == 0 || getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static void become_function(const struct order *order, const char *root, int out, int err, int complaints) {
-    struct rlimit files = {OPEN_FILES, OPEN_FILES}, none = {0, 0};
+    struct rlimit none = {0, 0};
     sigset_t nothing;
     setsid();
     for (int number = 1; number < NSIG; number++)
@@ -57,7 +66,7 @@ static void become_function(const struct order *order, const char *root, int out
     if (in > 2)
         close(in);
     write_file("/proc/self/oom_score_adj", "500"); /* the kernel's choice, before the agent's -1000 */
-    setrlimit(RLIMIT_NOFILE, &files);
+    allow_files();
     setrlimit(RLIMIT_CORE, &none);
     if (strcmp(root, "/") != 0 && chroot(root) != 0)
         complain(complaints, "enter its root");
