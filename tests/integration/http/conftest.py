@@ -20,6 +20,7 @@ from aether.http import (
     Upstream,
 )
 
+WAIT_S = 10
 STATUS = {FailureKind.DEADLINE: 504, FailureKind.BODY_TIMEOUT: 408, FailureKind.UNREACHABLE: 503}
 
 
@@ -75,13 +76,16 @@ class Peer:
         self.writer.write(data)
 
     async def head(self) -> bytes:
-        return await self.reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(WAIT_S):
+            return await self.reader.readuntil(b"\r\n\r\n")
 
     async def exactly(self, size: int) -> bytes:
-        return await self.reader.readexactly(size)
+        async with asyncio.timeout(WAIT_S):
+            return await self.reader.readexactly(size)
 
     async def rest(self) -> bytes:
-        return await self.reader.read()
+        async with asyncio.timeout(WAIT_S):
+            return await self.reader.read()
 
     async def response(self) -> tuple[bytes, bytes]:
         """A head and its body by Content-Length."""
@@ -118,7 +122,8 @@ class Backend:
         self._peers.put_nowait(peer)
 
     async def peer(self) -> Peer:
-        return await self._peers.get()
+        async with asyncio.timeout(WAIT_S):
+            return await self._peers.get()
 
     @property
     def accepted(self) -> int:

@@ -40,7 +40,7 @@ async def test_body_streams_both_ways_before_either_is_whole(relay, backend, han
     assert b"\r\nTransfer-Encoding: chunked\r\n" in await client.head()
     assert await client.exactly(6) == b"1\r\nx\r\n"
     client.send(b"2\r\nde\r\n0\r\nT: 1\r\n\r\n")
-    assert await upstream.exactly(20) == b"2\r\nde\r\n0\r\nT: 1\r\n\r\n"[:20]
+    assert await upstream.exactly(18) == b"2\r\nde\r\n0\r\nT: 1\r\n\r\n"
     upstream.send(b"0\r\nX-Sum: 9\r\n\r\n")
     assert await client.rest() == b"0\r\nX-Sum: 9\r\n\r\n"
     exchange = await handler.ended.get()
