@@ -18,7 +18,7 @@ from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.job import JobReply
 from aether.domain.worker import Worker as WorkerRecord
 from aether.ports.job_queue import Claim, JobQueue
-from aether.ports.registry import Entry, Registry
+from aether.ports.registry import Entry, Registry, config_key
 from aether.worker.capacity import SMALLEST_INSTANCE, Capacity
 from aether.worker.instance import Host, RunningInstance
 
@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
 RETRY_S = 0.5
+DEFAULT_LIMITS = Limits()
+CONFIGS = config_key("")
 
 
 class Worker:
@@ -45,7 +47,7 @@ class Worker:
         self._jobs = jobs
         self._capacity = capacity
         self._instances: dict[str, RunningInstance] = {}
-        self._limits: dict[str, Limits] = {}
+        self._functions: dict[str, FunctionConfig] = {}
         self._draining = False
         self._changed = asyncio.Event()
         self._starts = asyncio.Semaphore(starts_at_once or 2 * (os.cpu_count() or 1))
@@ -105,10 +107,7 @@ class Worker:
 
     async def _live(self, claim: Claim, instance_id: str) -> None:
         job = claim.job
-        foreign = Limits()
-        instance = RunningInstance(
-            self._host, job, instance_id, lambda: self._limits.get(job.function_id, foreign)
-        )
+        instance = RunningInstance(self._host, job, instance_id, lambda: self._limits(job.function_id))
         self._instances[instance_id] = instance
         told = False
 
@@ -136,6 +135,11 @@ class Worker:
         finally:
             del self._instances[instance_id]
             self._changed.set()
+
+    def _limits(self, function_id: str) -> Limits:
+        """As they are now; the defaults for a function that only a foreign gateway knows."""
+        config = self._functions.get(function_id)
+        return config.limits if config is not None else DEFAULT_LIMITS
 
     async def _heartbeat(self) -> None:
         while True:
@@ -166,30 +170,42 @@ class Worker:
         )
 
     async def _follow(self) -> None:
-        """Learn limits, and drain what is marked as draining or whose function is gone."""
+        """Learn of functions, and drain what is marked as draining or whose function is gone."""
         while True:
             try:
                 view = await self._registry.view()
                 for key, entry in view.entries.items():
                     self._learn(key, entry)
+                self._prune_code()
                 async with aclosing(self._registry.watch(view.revision)) as changes:
                     async for change in changes:
                         self._learn(change.key, change.value)
+                        if change.key.startswith(CONFIGS):
+                            self._prune_code()
             except StoreUnavailable:
                 await asyncio.sleep(RETRY_S)
 
     def _learn(self, key: str, entry: Entry | None) -> None:
         match entry:
             case FunctionConfig():
-                self._limits[entry.id] = entry.limits
+                self._functions[entry.id] = entry
             case Instance(status=InstanceStatus.DRAINING, instance_id=instance_id):
                 if instance_id in self._instances:
                     self._instances[instance_id].drain()
-            case None if key.startswith("/config/functions/"):
-                self._forget(key.rpartition("/")[2])
+            case None if key.startswith(CONFIGS):
+                self._forget(key.removeprefix(CONFIGS))
 
     def _forget(self, function_id: str) -> None:
-        self._limits.pop(function_id, None)
+        self._functions.pop(function_id, None)
         for instance in self._instances.values():
             if instance.job.function_id == function_id:
                 instance.drain(within_s=0)
+
+    def _prune_code(self) -> None:
+        """Keep what a start may still ask for: current and good versions, and those of running instances."""
+        wanted = {i.job.code_sha256 for i in self._instances.values()}
+        for function in self._functions.values():
+            wanted.add(function.version.code_sha256)
+            if function.good is not None:
+                wanted.add(function.good.code_sha256)
+        self._host.code.keep_only(wanted)

@@ -40,6 +40,7 @@ class Platform:
     embedded: Embedded
     stores: Stores
     stop: asyncio.Event
+    data_dir: Path
     behave: dict[str, Behaviour] = field(default_factory=dict)
 
     async def deploy(self, name: str, code: bytes | None = None, **fields: object) -> str:
@@ -82,7 +83,7 @@ async def running(data_dir: Path, behave: Callable[[MachineSpec], Behaviour]) ->
             timeout=30,
         )
         async with client:
-            yield Platform(client, embedded, stores, stop)
+            yield Platform(client, embedded, stores, stop, data_dir)
             stop.set()
         await run
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from aether.vmm.simulated.behaviour import Behaviour
 from tests.integration.platform.conftest import archive
+
+from aether.vmm.simulated.behaviour import Behaviour
 
 
 async def test_the_call_after_an_upload_is_served_by_the_new_code(platform):
