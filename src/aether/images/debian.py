@@ -14,6 +14,7 @@ from pathlib import Path
 from aether.images.errors import SetupFailed
 from aether.images.progress import Step
 
+GETTING = ".getting-"
 APT_HINT = "check the network and /etc/apt/sources.list, then run: aether setup"
 
 
@@ -58,7 +59,7 @@ class DebianPackages:
 
     def download(self, package: str, step: Step) -> Path:
         self.downloads.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".getting-", dir=self.downloads) as text:
+        with tempfile.TemporaryDirectory(prefix=GETTING, dir=self.downloads) as text:
             folder = Path(text)
             folder.chmod(0o755)
             step.say(f"downloading {package} from Debian")

