@@ -7,8 +7,8 @@
 `monitor`   QMP
 `records`   the run directory: what a later process adopts or sweeps away
 `machine`   one machine and its end
-`start`     boot and restore, with watchdog; on `spawn`
-`snapshot`, `adopt`, `driver`
+`spawn`     a process with everything it inherits; `attempts`: with a watchdog and a second try
+`boot`, `restore`, `snapshot`, `adopt`, and `driver`, the Vmm over all of them
 """
 
 from aether.vmm.qemu.config import QemuConfig

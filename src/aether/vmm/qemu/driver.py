@@ -12,13 +12,14 @@ from pathlib import Path
 from aether.domain.deadline import Deadline
 from aether.ports.vmm import Machine, MachineSpec, MachineState, OnLog, Snapshot, SnapshotInvalid
 from aether.vmm import messages
-from aether.vmm.qemu import start
 from aether.vmm.qemu.adopt import adopt
+from aether.vmm.qemu.boot import boot
 from aether.vmm.qemu.command import Launch
 from aether.vmm.qemu.config import QemuConfig
 from aether.vmm.qemu.host import QemuHost
 from aether.vmm.qemu.machine import QemuMachine
 from aether.vmm.qemu.monitor import MonitorError, monitor_session
+from aether.vmm.qemu.restore import restore
 from aether.vmm.qemu.snapshot import STATE, Keys, freeze
 from aether.vmm.qemu.spawn import MEMORY, Start
 from aether.vmm.snapshot_files import load_snapshot
@@ -55,12 +56,12 @@ class QemuVmm:
 
     async def boot(self, spec: MachineSpec, deadline: Deadline, on_log: OnLog) -> Machine:
         with self._claim(spec.instance_id):
-            return await start.boot(self._host, Start(Launch(spec, secrets.token_hex(16)), on_log), deadline)
+            return await boot(self._host, Start(Launch(spec, secrets.token_hex(16)), on_log), deadline)
 
     async def prepare(self, spec: MachineSpec, deadline: Deadline, on_log: OnLog) -> Machine:
         launch = Launch(spec, secrets.token_hex(16), share_memory=True)
         with self._claim(spec.instance_id):
-            return await start.boot(self._host, Start(launch, on_log, prepared=True), deadline)
+            return await boot(self._host, Start(launch, on_log, prepared=True), deadline)
 
     async def snapshot(self, machine: Machine, directory: Path) -> Snapshot:
         ours = _ours(machine)
@@ -85,7 +86,7 @@ class QemuVmm:
         launch = Launch(replace(snapshot.spec, instance_id=instance_id), secrets.token_hex(16), incoming=True)
         with self._claim(instance_id):
             begin = Start(launch, on_log, memory=snapshot.directory / MEMORY)
-            return await start.restore(self._host, begin, state, deadline)
+            return await restore(self._host, begin, state, deadline)
 
     async def load(self, directory: Path) -> Snapshot:
         return await asyncio.to_thread(load_snapshot, directory)

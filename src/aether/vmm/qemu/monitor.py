@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -21,6 +22,12 @@ GONE = (QMPError, OSError, EOFError)
 """What the client raises when QEMU refuses, or is no more."""
 
 
+class _Client(QMPClient):
+    # A QEMU that ends within a session is no bug of the library, whatever it logs then. What
+    # happened is in the error that is raised. An unregistered logger is nobody's to configure.
+    logger = logging.Logger(__name__, logging.CRITICAL + 1)  # noqa: LOG001 - see above
+
+
 class MonitorError(AetherError):
     """QEMU refused an operation or went away within it."""
 
@@ -28,7 +35,7 @@ class MonitorError(AetherError):
 class Monitor:
     """A session. Every method raises MonitorError."""
 
-    def __init__(self, client: QMPClient, connected: socket.socket, events: EventListener) -> None:
+    def __init__(self, client: _Client, connected: socket.socket, events: EventListener) -> None:
         self._client = client
         self._socket = connected
         self._events = events
@@ -75,7 +82,7 @@ class Monitor:
 @contextlib.asynccontextmanager
 async def monitor_session(directory: Path) -> AsyncIterator[Monitor]:
     """Connect to the machine of a run directory. Raises MonitorError."""
-    client = QMPClient()
+    client = _Client()
     events = EventListener(names=("MIGRATION", "RESUME"))
     client.register_listener(events)
     try:

@@ -116,16 +116,28 @@ class Process:
 
     def release(self) -> None:
         """Stop watching; the process runs on."""
+        self._forget_child()
         self._close()
 
     def _reap(self) -> None:
-        if self._child is not None:
-            self.returncode = self._child.wait()
+        # Of an adopted machine there is nothing to reap, unless this very process started it.
+        with contextlib.suppress(ChildProcessError):
+            status = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+            assert status is not None
+            ended_itself = status.si_code == os.CLD_EXITED
+            self.returncode = status.si_status if ended_itself else -status.si_status
+        self._forget_child()
         while self._read_output():
             pass
         self._close()
         self._exited.set()
         self._on_exit()
+
+    def _forget_child(self) -> None:
+        # Told that its process is reaped, subprocess neither waits for it nor warns.
+        if self._child is not None:
+            self._child.returncode = self.returncode if self.returncode is not None else 0
+            self._child = None
 
     def _read_output(self) -> bool:
         """One piece per call, so that a flood leaves the loop to others. True if there was one."""

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 from aether.ports.vmm import MachineSpec, Snapshot
@@ -56,7 +55,7 @@ async def freeze(machine: QemuMachine, directory: Path, key: str) -> Snapshot:
             if machine.end is not None:
                 raise MonitorError(f"the machine ended: {machine.end.detail}", component="worker")
             memory = machine.place.directory / MEMORY
-            await asyncio.to_thread(_move, memory, temporary / MEMORY)
+            await asyncio.to_thread(shutil.move, memory, temporary / MEMORY)
             machine.kill("snapshot taken")
             await machine.ended()
             await asyncio.to_thread(_seal, temporary, key, machine.spec)
@@ -101,15 +100,6 @@ def _write_private(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _move(source: Path, target: Path) -> None:
-    """The file itself where it can be, as its owner and mode let QEMU open it again."""
-    facts = source.stat()
-    shutil.move(source, target)
-    with suppress(PermissionError):
-        os.chown(target, -1, facts.st_gid)
-    target.chmod(facts.st_mode & 0o777)
 
 
 def _seal(directory: Path, key: str, spec: MachineSpec) -> None:

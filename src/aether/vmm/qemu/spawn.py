@@ -88,11 +88,14 @@ def _open_all(host: QemuHost, machine: QemuMachine, start: Start, ours: contextl
         return ours.enter_context(sockets.listen(machine.place.directory, name)).fileno()
 
     memory = None
-    if start.memory is not None:
+    if start.memory is not None or start.launch.share_memory:
+        path = start.memory or _new_memory(machine)
         # QEMU 7.2 wants to open even memory that it only copies from for writing.
-        memory = opened(start.memory, os.O_RDWR)
-    elif start.launch.share_memory:
-        memory = opened(_new_memory(host, machine), os.O_RDWR)
+        memory = opened(path, os.O_RDWR)
+        if machine.place.uid is not None:
+            # The directory stays closed to that group: only this descriptor leads there.
+            os.fchown(memory, -1, host.config.uid_base)
+            os.fchmod(memory, 0o660)
     return Descriptors(
         kernel=opened(host.config.kernel.kernel),
         initrd=opened(host.config.kernel.initrd),
@@ -105,16 +108,12 @@ def _open_all(host: QemuHost, machine: QemuMachine, start: Start, ours: contextl
     )
 
 
-def _new_memory(host: QemuHost, machine: QemuMachine) -> Path:
-    """An empty file of the guest's memory size, private to us and, by group, to QEMU."""
+def _new_memory(machine: QemuMachine) -> Path:
+    """An empty, private file of the guest's memory size."""
     path = machine.place.directory / MEMORY
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(descriptor, machine.spec.memory_mib * 1024 * 1024)
-        if machine.place.uid is not None:
-            # The directory stays closed to that group: only a descriptor of ours leads here.
-            os.fchown(descriptor, -1, host.config.uid_base)
-            os.fchmod(descriptor, 0o660)
     finally:
         os.close(descriptor)
     return path
