@@ -67,6 +67,8 @@ class WorkerJson(TypedDict):
 
 class RuntimeJson(TypedDict):
     name: str
+    default_entrypoint: NotRequired[str]
+    command: NotRequired[list[str]]
 
 
 StatusJson = dict[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from urllib.parse import quote
@@ -85,17 +86,21 @@ def _print_answer(answer: httpx.Response, name: str, *, include: bool) -> None:
     out = sys.stdout.buffer
     if include:
         _print_head(answer)
-    body = answer.iter_raw()
-    if answer.status_code >= FIRST_ERROR_STATUS:
+    body, start = answer.iter_raw(), b""
+    content_type = answer.headers.get("content-type", "")
+    if answer.status_code >= FIRST_ERROR_STATUS and content_type.startswith("application/json"):
         start, whole = _start(body, LOOKED_AT_BYTES)
-        refused = whole and platform_error(answer.status_code, answer.headers.get("content-type", ""), start)
+        refused = whole and platform_error(answer.status_code, content_type, start)
         if refused:
             raise _told(refused)
-        out.write(start)
-    for piece in body:
-        out.write(piece)
+    last = b"\n"
+    for last in chain([start] if start else [], body):
+        out.write(last)
         out.flush()
-    out.flush()
+    if out.isatty() and not last.endswith(b"\n"):
+        # The shell's prompt would stand behind the answer. Anything but a terminal gets just its bytes.
+        out.write(b"\n")
+        out.flush()
     if answer.status_code >= FIRST_ERROR_STATUS:
         raise FunctionAnswered(
             f"{name} answered with status {answer.status_code}.", hint=f"Its output: aether logs {name}"

@@ -10,6 +10,8 @@ from aether.cli import output, shapes
 from aether.cli.connection import DEFAULT_CONNECTION, Connection
 from aether.cli.options import PLAIN, Json
 
+RUNTIME_COLUMNS = ("name", "default_entrypoint", "command")
+
 runtime = App(name="runtime", default_parameter=PLAIN, help="Show what functions can be written for.")
 
 
@@ -83,12 +85,8 @@ def list_runtimes(*, json: Json = False, connection: Connection = DEFAULT_CONNEC
     if json:
         output.print_json(found)
     elif found:
-        columns = list(found[0])
-        rows: list[dict[str, Any]] = [dict(row) for row in found]
-        output.print_table(
-            [column.replace("_", " ").upper() for column in columns],
-            [[_text(row.get(column)) for column in columns] for row in rows],
-        )
+        rows = [[_text(entry.get(column)) for column in RUNTIME_COLUMNS] for entry in found]
+        output.print_table([column.replace("_", " ").upper() for column in RUNTIME_COLUMNS], rows)
     else:
         output.say("No runtimes: build them with aether setup.")
 
