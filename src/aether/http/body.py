@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from aether.http.refusal import Refusal
-from aether.http.syntax import FIELDS, IMPOSSIBLE
+from aether.http.syntax import FIELDS, is_impossible
 
 MAX_CHUNK_LINE_BYTES = 1024
 MAX_TRAILER_BYTES = 8192
@@ -70,16 +70,19 @@ class UntilClose:
 class ChunkedBody:
     """A chunked body. Extensions are read and dropped; trailers are kept raw in `trailers`."""
 
-    __slots__ = ("_held", "_left", "_state", "done", "trailers")
+    __slots__ = ("_held", "_left", "_scanned", "_state", "done", "trailers")
 
     def __init__(self) -> None:
         self.done = False
         self.trailers = b""
         self._held = b""
         self._left = 0
+        self._scanned = 0
+        """How much of what is held was looked at before: bytes that come singly must not cost their square."""
         self._state: _Step = self._size
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        self._scanned = len(self._held)
         if self._held:
             data = self._held + data
             self._held = b""
@@ -92,12 +95,13 @@ class ChunkedBody:
                 position = len(data)
             else:
                 position = after
+                self._scanned = 0
         return (payload[0] if len(payload) == 1 else b"".join(payload)), data[position:]
 
     def _size(self, data: bytes, position: int, _payload: list[bytes]) -> int | None:
         end = data.find(b"\r\n", position, position + MAX_CHUNK_LINE_BYTES)
         if end < 0:
-            _possible(data, position, MAX_CHUNK_LINE_BYTES, "chunk size")
+            self._check_held(data, position, MAX_CHUNK_LINE_BYTES, "chunk size")
             return None
         match = _SIZE_LINE.fullmatch(data, position, end)
         if match is None:
@@ -127,7 +131,7 @@ class ChunkedBody:
     def _trailers(self, data: bytes, position: int, _payload: list[bytes]) -> int | None:
         end = data.find(b"\r\n\r\n", position, position + MAX_TRAILER_BYTES)
         if end < 0:
-            _possible(data, position, MAX_TRAILER_BYTES, "trailers")
+            self._check_held(data, position, MAX_TRAILER_BYTES, "trailers")
             return None
         if _TRAILERS.fullmatch(data, position, end) is None:
             raise Refusal(400, "bad trailers")
@@ -135,12 +139,11 @@ class ChunkedBody:
         self.done = True
         return end + 4
 
-
-def _possible(data: bytes, position: int, limit: int, what: str) -> None:
-    if len(data) - position >= limit:
-        raise Refusal(400, f"{what} too long")
-    if IMPOSSIBLE.search(data, position):
-        raise Refusal(400, f"bad {what}")
+    def _check_held(self, data: bytes, position: int, limit: int, what: str) -> None:
+        if len(data) - position >= limit:
+            raise Refusal(400, f"{what} too long")
+        if is_impossible(data, position + self._scanned):
+            raise Refusal(400, f"bad {what}")
 
 
 def chunk(payload: bytes) -> bytes:

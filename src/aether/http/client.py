@@ -93,16 +93,16 @@ class ClientConnection(asyncio.Protocol):
         if self._body is not None:
             self._read_body(self._body, data)
         elif self.exchange is None:
-            self._read_head(self._pending + data if self._pending else data)
+            self._read_head(self._pending + data if self._pending else data, len(self._pending))
         else:
             self._pending += data
             if len(self._pending) > _MAX_PENDING_BYTES:
                 self.hold()
 
-    def _read_head(self, data: bytes) -> None:
+    def _read_head(self, data: bytes, scanned: int = 0) -> None:
         self._pending = b""
         try:
-            request = parse_request(data, self.relay.limits)
+            request = parse_request(data, self.relay.limits, scanned)
         except Refusal as refusal:
             self._refuse(refusal.status, refusal.reason)
             return

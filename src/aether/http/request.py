@@ -6,7 +6,16 @@ import time
 from aether.http.body import Body, ChunkedBody, LengthBody
 from aether.http.limits import Limits
 from aether.http.refusal import Refusal
-from aether.http.syntax import FIELDS, IMPOSSIBLE, TOKEN, Cuts, content_length, named_cuts, tokens
+from aether.http.syntax import (
+    FIELDS,
+    TOKEN,
+    Cuts,
+    content_length,
+    head_ends,
+    is_impossible,
+    named_cuts,
+    tokens,
+)
 
 _LINE = rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e\x80-\xff]++) HTTP/1\.([01])"
 _HEAD = re.compile(rb"(?:\r\n){0,4}+" + _LINE + rb"(" + FIELDS + rb")\r\n\r\n")
@@ -91,14 +100,14 @@ class Request:
         return ChunkedBody() if self.length is None else LengthBody(self.length)
 
 
-def parse_request(data: bytes, limits: Limits) -> Request | None:
+def parse_request(data: bytes, limits: Limits, scanned: int = 0) -> Request | None:
     """Read the head that `data` begins with; None when it isn't complete yet.
 
-    Raises Refusal with 400, 414 or 431.
+    `scanned` is how much of `data` an earlier call has seen. Raises Refusal with 400, 414 or 431.
     """
-    match = _HEAD.match(data)
+    match = _HEAD.match(data) if scanned == 0 or head_ends(data, scanned) else None
     if match is None:
-        _check_incomplete(data, limits)
+        _check_incomplete(data, limits, scanned)
         return None
     method, target, minor, headers = match.groups()
     if len(target) > limits.max_target_bytes:
@@ -115,16 +124,16 @@ def parse_request(data: bytes, limits: Limits) -> Request | None:
     return request
 
 
-def _check_incomplete(data: bytes, limits: Limits) -> None:
+def _check_incomplete(data: bytes, limits: Limits, scanned: int) -> None:
     """Refuse what can't become a request any more."""
-    if IMPOSSIBLE.search(data):
+    if is_impossible(data, scanned):
         raise Refusal(400, "malformed request head")
     head = data.lstrip(b"\r\n")
     line_end = head.find(b"\r\n")
     line = head if line_end < 0 else head[:line_end]
     if len(line) > limits.max_target_bytes + _MAX_METHOD_BYTES + len(b"  HTTP/1.1"):
         raise Refusal(414, "request target too long")
-    if b"\r\n\r\n" in head or (line_end >= 0 and _REQUEST_LINE.fullmatch(line) is None):
+    if head_ends(head, scanned) or (line_end >= 0 and _REQUEST_LINE.fullmatch(line) is None):
         raise Refusal(400, "malformed request head")
     if len(data) > limits.max_head_bytes:
         raise Refusal(431, "request head too large")

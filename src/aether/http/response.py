@@ -5,7 +5,17 @@ from functools import lru_cache
 
 from aether.http.body import Body, ChunkedBody, LengthBody, UntilClose
 from aether.http.refusal import Refusal
-from aether.http.syntax import FIELDS, IMPOSSIBLE, TEXT, TOKEN, Cuts, content_length, named_cuts, tokens
+from aether.http.syntax import (
+    FIELDS,
+    TEXT,
+    TOKEN,
+    Cuts,
+    content_length,
+    head_ends,
+    is_impossible,
+    named_cuts,
+    tokens,
+)
 
 _HEAD = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])((?: " + TEXT + rb")?)(" + FIELDS + rb")\r\n\r\n")
 _NEVER_BY_NAME = frozenset({b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"})
@@ -65,14 +75,17 @@ class Response:
         return LengthBody(self.length) if self.length >= 0 else UntilClose()
 
 
-def parse_response(data: bytes, *, method: bytes, drop_prefix: bytes, max_bytes: int) -> Response | None:
+def parse_response(
+    data: bytes, *, method: bytes, drop_prefix: bytes, max_bytes: int, scanned: int = 0
+) -> Response | None:
     """Read the head that `data` begins with; None when it isn't complete yet. Raises Refusal(502).
 
-    `method` is the request's, `drop_prefix` the lower-case prefix of the fields to take off.
+    `method` is the request's, `drop_prefix` the lower-case prefix of the fields to take off, `scanned` how much
+    of `data` an earlier call has seen.
     """
-    match = _HEAD.match(data)
+    match = _HEAD.match(data) if scanned == 0 or head_ends(data, scanned) else None
     if match is None:
-        if len(data) > max_bytes or b"\r\n\r\n" in data or IMPOSSIBLE.search(data):
+        if len(data) > max_bytes or head_ends(data, scanned) or is_impossible(data, scanned):
             raise Refusal(502, "malformed response head")
         if not data.startswith(b"HTTP/1."[: len(data)]):
             raise Refusal(502, "not an HTTP response")
@@ -88,39 +101,39 @@ def parse_response(data: bytes, *, method: bytes, drop_prefix: bytes, max_bytes:
 
 
 def _read_special(response: Response, pattern: re.Pattern[bytes]) -> None:
-    headers = response.headers
-    length: int | None = -1
-    connection: list[bytes] = []
-    chunked = False
+    seen: dict[bytes, bytes] = {}
     for match in pattern.finditer(response.low):
         name = match[1]
-        value = headers[slice(*match.span(2))].rstrip(b" \t")
+        value = response.headers[slice(*match.span(2))].rstrip(b" \t")
         if name == b"content-length":
-            if length != -1:
+            if name in seen:
                 raise Refusal(502, "repeated Content-Length")
-            length = content_length(value, 502)
-            if response.status >= 200 and response.status != 204:  # noqa: PLR2004 - RFC 9110 8.6
+            response.length = content_length(value, 502)
+            if response.status >= 200 and response.status != 204:  # noqa: PLR2004 - RFC 9110, 8.6
+                seen[name] = value
                 continue
-        elif name == b"transfer-encoding":
-            if chunked or value.lower() != b"chunked":
-                raise Refusal(502, "bad Transfer-Encoding")
-            chunked = True
-        elif name == b"connection":
-            connection += tokens(value)
-        elif name == b"keep-alive":
-            found = _KEEP_ALIVE_TIMEOUT.search(value)
-            response.idle_s = int(found[1]) if found else None
-        elif name == b"upgrade":
-            response.upgrade = value
-        elif name == b"x-aether-refused" and response.status == 503:  # noqa: PLR2004 - CONTRACT
-            response.refused = value
+        elif name == b"transfer-encoding" and (name in seen or value.lower() != b"chunked"):
+            raise Refusal(502, "bad Transfer-Encoding")
+        seen[name] = seen[name] + b"," + value if name in seen else value
         response.cuts.append(match.span())
-    if chunked and (length != -1 or response.version == 0):
-        raise Refusal(502, "Transfer-Encoding with Content-Length or HTTP/1.0")
-    response.length = None if chunked else length
-    if connection:
+    if response.cuts:
+        _apply_special(response, seen)
+
+
+def _apply_special(response: Response, seen: dict[bytes, bytes]) -> None:
+    if b"transfer-encoding" in seen:
+        if b"content-length" in seen or response.version == 0:
+            raise Refusal(502, "Transfer-Encoding with Content-Length or HTTP/1.0")
+        response.length = None
+    if b"connection" in seen:
+        connection = tokens(seen[b"connection"])
         response.keep_alive = b"close" not in connection and (
             response.version == 1 or b"keep-alive" in connection
         )
         if extra := set(connection) - _NEVER_BY_NAME:
             response.cuts += named_cuts(response.low, extra)
+    if found := _KEEP_ALIVE_TIMEOUT.search(seen.get(b"keep-alive", b"")):
+        response.idle_s = int(found[1])
+    response.upgrade = seen.get(b"upgrade", b"")
+    if response.status == 503:  # noqa: PLR2004 - the only status that refuses
+        response.refused = seen.get(b"x-aether-refused", b"")

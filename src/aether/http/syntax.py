@@ -17,6 +17,20 @@ FIELDS = rb"(?:\r\n" + TOKEN + rb":" + TEXT + rb")*"
 # Bytes that no head can contain, whatever follows: seen early, a bad client needn't be waited for.
 IMPOSSIBLE = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
+
+def head_ends(data: bytes, scanned: int) -> bool:
+    """Whether a head that began earlier is complete, when its first `scanned` bytes were looked at before.
+
+    Only what is new is looked at: a head that comes byte by byte must not cost its length squared.
+    """
+    return data.find(b"\r\n\r\n", max(0, scanned - 3)) >= 0
+
+
+def is_impossible(data: bytes, scanned: int) -> bool:
+    """Whether what is new holds bytes that no head contains, or line ends that aren't CRLF."""
+    return IMPOSSIBLE.search(data, max(0, scanned - 1)) is not None
+
+
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 Cuts = list[tuple[int, int]]

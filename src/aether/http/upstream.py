@@ -70,7 +70,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._read_body(exchange, self._body, data)
 
     def _read_head(self, exchange: "Exchange", data: bytes) -> None:
-        if self._pending:
+        scanned = len(self._pending)
+        if scanned:
             data = self._pending + data
             self._pending = b""
         self._answered = True
@@ -83,6 +84,7 @@ class UpstreamConnection(asyncio.Protocol):
                     method=exchange.request.method,
                     drop_prefix=forward.drop_response_prefix,
                     max_bytes=self._pool.limits.max_response_head_bytes,
+                    scanned=scanned,
                 )
             except Refusal as refusal:
                 exchange.fail(FailureKind.MALFORMED, refusal.reason)
@@ -91,6 +93,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._pending = data
                 return
             data = data[response.head_bytes :]
+            scanned = 0
             if response.status >= 200:  # noqa: PLR2004 - not interim
                 break
             if response.status == 101:  # noqa: PLR2004 - Switching Protocols

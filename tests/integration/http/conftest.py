@@ -93,7 +93,12 @@ class Peer:
         """A head and its body by Content-Length."""
         head = await self.head()
         length = next(
-            (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0
+            (
+                int(line.split(b":")[1])
+                for line in head.split(b"\r\n")
+                if line.lower().startswith(b"content-length")
+            ),
+            0,
         )
         return head, await self.exactly(length)
 

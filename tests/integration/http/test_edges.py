@@ -24,7 +24,11 @@ async def test_pipelined_requests_are_answered_in_order(relay, backend, connect)
     ("method", "head", "rest"),
     [
         (b"HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", b"Content-Length: 99\r\n"),
-        (b"GET", b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 99\r\n\r\n', b"Content-Length: 99\r\n"),
+        (
+            b"GET",
+            b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 99\r\n\r\n',
+            b"Content-Length: 99\r\n",
+        ),
         (b"GET", b"HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n", b"X-A: b\r\n"),
     ],
 )
@@ -112,9 +116,13 @@ async def test_body_until_close_becomes_chunked(relay, backend, connect):
 
 async def test_edge_says_who_asked(relay, backend, connect):
     client = await connect(await relay(edge=True))
-    client.send(b"GET / HTTP/1.1\r\nHost: a.b\r\nX-Forwarded-For: 1.2.3.4\r\nx-forwarded-proto: gopher\r\n\r\n")
+    client.send(
+        b"GET / HTTP/1.1\r\nHost: a.b\r\nX-Forwarded-For: 1.2.3.4\r\nx-forwarded-proto: gopher\r\n\r\n"
+    )
     head = await (await backend.peer()).head()
-    assert b"X-Forwarded-For: 1.2.3.4, 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.b\r\n" in head
+    assert (
+        b"X-Forwarded-For: 1.2.3.4, 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.b\r\n" in head
+    )
     assert head.lower().count(b"x-forwarded-") == 3
 
 
@@ -138,7 +146,9 @@ async def test_upgrade_passes_both_ways_and_closes_each_way_by_itself(relay, bac
     upstream = await backend.peer()
     head = await upstream.head()
     assert b"Connection: Upgrade\r\nUpgrade: websocket\r\n" in head
-    upstream.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello")
+    upstream.send(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello"
+    )
     assert b"Upgrade: websocket\r\n" in await client.head()
     assert await client.exactly(5) == b"hello"
     assert await upstream.exactly(5) == b"early"

@@ -3,7 +3,9 @@ from aether.http import Answer, Outcome
 
 async def test_request_and_answer_pass_unchanged_but_for_hop_fields(relay, backend, handler, connect):
     client = await connect(await relay())
-    client.send(b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nX-One: 1\r\nx-one: 2\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n\r\n")
+    client.send(
+        b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nX-One: 1\r\nx-one: 2\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n\r\n"
+    )
     upstream = await backend.peer()
     assert await upstream.head() == b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nX-One: 1\r\nx-one: 2\r\n\r\n"
     upstream.send(
@@ -50,7 +52,9 @@ async def test_body_streams_both_ways_before_either_is_whole(relay, backend, han
 async def test_own_answers_keep_the_connection(relay, handler, connect):
     handler.decide = lambda request: Answer(404, request.target, headers=(("X-A", "b"),))
     client = await connect(await relay())
-    client.send(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: x\r\n\r\nGET /3 HTTP/1.0\r\n\r\n")
+    client.send(
+        b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: x\r\n\r\nGET /3 HTTP/1.0\r\n\r\n"
+    )
     head, body = await client.response()
     assert head.startswith(b"HTTP/1.1 404 Not Found\r\nX-A: b\r\nContent-Type: application/json\r\n")
     assert body == b"/1"
