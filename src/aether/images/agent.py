@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from aether.images.arch import Architecture
@@ -22,7 +21,3 @@ def build_agent(target: Path, tools: BuildTools, architecture: Architecture, ste
         [tools.compiler, "cc", "-target", architecture.compiler_target, *FLAGS, "-o", target, *files],
         env=tools.compiler_environment(),
     )
-
-
-def remove_compiler_cache(tools: BuildTools) -> None:
-    shutil.rmtree(tools.parent / "compiler-cache", ignore_errors=True)

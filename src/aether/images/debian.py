@@ -32,6 +32,7 @@ class DebianPackages:
         kept = self.kept(package)
         if kept is not None and not self.refresh:
             return kept
+        self.refresh_lists(step)
         try:
             return self.download(package, step)
         except SetupFailed:
@@ -45,6 +46,7 @@ class DebianPackages:
         kept = [path for path in self.downloads.glob("*.deb") if re.match(pattern, path.name)]
         if kept and not self.refresh:
             return max(kept, key=lambda path: path.stat().st_mtime_ns)
+        self.refresh_lists(step)
         try:
             return self.fetch(self.dependency(metapackage, pattern, step), step)
         except SetupFailed:
@@ -69,6 +71,9 @@ class DebianPackages:
             found = list(folder.glob("*.deb"))
             if len(found) != 1:
                 raise SetupFailed(f"apt-get download {package} brought {len(found)} files", hint=APT_HINT)
+            for older in self.downloads.glob(f"{package}_*.deb"):
+                older.unlink()
+            found[0].touch()  # apt gives it the server's time; which one came last is what counts here
             return found[0].replace(self.downloads / found[0].name)
 
     def dependency(self, metapackage: str, pattern: str, step: Step) -> str:
@@ -82,6 +87,11 @@ class DebianPackages:
                     if re.match(pattern, name):
                         return name
         raise SetupFailed(f"{metapackage} depends on no package that looks like {pattern}", hint=APT_HINT)
+
+    def refresh_lists(self, step: Step) -> None:
+        """A refresh goes by what Debian has now, not by when this system last looked."""
+        if self.refresh and not self.private_lists:
+            self.update_private_lists(step)
 
     def update_private_lists(self, step: Step) -> None:
         """Package lists of our own: an ordinary user may not touch the system's."""

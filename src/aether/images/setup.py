@@ -28,8 +28,8 @@ def setup(
     """Make what is missing in `cache_dir`, and return what is there then.
 
     Idempotent: a second run finds everything, and needs no network. Interrupted, it resumes with
-    what was whole. `refresh` looks for newer packages of Debian. Raises SetupFailed, with the
-    command that helps, and DiskFull-like trouble as SetupFailed too.
+    what was whole. `refresh` looks for newer packages of Debian. Raises SetupFailed, with what helps,
+    also when the disk is full or the cache can't be written to.
     """
     architecture = host_architecture()
     if not refresh and not missing_tools(host_tools(architecture)):
