@@ -1,5 +1,6 @@
 """The API over the adapters of `aether up`: SQLite, local files, memory."""
 
+import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from obstore.store import LocalStore
 from prometheus_client import CollectorRegistry, Counter
 
@@ -82,6 +84,29 @@ async def platform(tmp_path) -> AsyncIterator[Platform]:
 async def api(platform) -> AsyncIterator[httpx.AsyncClient]:
     async with platform.client() as client:
         yield client
+
+
+@pytest.fixture
+async def served(platform):
+    """The API on a real server: only there do streams stream."""
+    app = create_api(platform.deps)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
+    listening = asyncio.Event()
+
+    async def serve():
+        config = server.config
+        config.load()
+        server.lifespan = config.lifespan_class(config)
+        await server.startup()
+        listening.set()
+        await server.main_loop()
+        await server.shutdown()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serve())
+        await listening.wait()
+        yield server.servers[0].sockets[0].getsockname()
+        server.should_exit = True
 
 
 @pytest.fixture

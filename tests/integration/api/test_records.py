@@ -2,9 +2,6 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
-import pytest
-import uvicorn
-
 from aether.domain.invocation import Invocation, InvocationStatus
 from aether.gateway.api import create_api
 from aether.ports.function_logs import LogRecord
@@ -75,29 +72,6 @@ async def test_logs_are_filtered(platform, api, make):
     assert await texts(since="2026-01-31T13:00:04+01:00") == ["line 4", "line 5"]
     wrong = await api.get("/api/functions/hello/logs?since=yesterday&follow=maybe")
     assert set(wrong.json()["error"]["fields"]) == {"since", "follow"}
-
-
-@pytest.fixture
-async def served(platform):
-    """The API on a real server: only there do streams stream."""
-    app = create_api(platform.deps)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on"))
-    listening = asyncio.Event()
-
-    async def serve():
-        config = server.config
-        config.load()
-        server.lifespan = config.lifespan_class(config)
-        await server.startup()
-        listening.set()
-        await server.main_loop()
-        await server.shutdown()
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(serve())
-        await listening.wait()
-        yield server.servers[0].sockets[0].getsockname()
-        server.should_exit = True
 
 
 async def test_follow_gives_the_tail_then_every_line_once(platform, make, served):

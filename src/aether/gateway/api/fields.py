@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from aether.domain.function import NAME
 
@@ -22,6 +22,11 @@ ENTRYPOINT_PATTERN = rf"(?:\./)?{_PART}(?:/{_PART})*"
 _ENV_NAME, _ENTRYPOINT = re.compile(ENV_NAME_PATTERN), re.compile(ENTRYPOINT_PATTERN)
 _MAX_ENTRYPOINT = 255
 _TIME_BOUND_S = 86_400
+
+
+def _whole(value: object) -> object:
+    """2.0 is a whole number in JSON, which has one kind of number only."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _name(value: str) -> str:
@@ -75,16 +80,17 @@ EnvVars = Annotated[
         }
     ),
 ]
-Vcpu = Annotated[int, Field(ge=1, le=16)]
-MemoryMb = Annotated[int, Field(ge=64, le=16_384)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
+_WHOLE = BeforeValidator(_whole)
+Vcpu = Annotated[int, Field(ge=1, le=16), _WHOLE]
+MemoryMb = Annotated[int, Field(ge=64, le=16_384), _WHOLE]
+Port = Annotated[int, Field(ge=1, le=65_535), _WHOLE]
 CallSeconds = Annotated[float, Field(gt=0, le=900)]
 StreamSeconds = Annotated[float, Field(gt=0, le=86_400)]
 IdleSeconds = Annotated[float, Field(gt=0, le=_TIME_BOUND_S)]
-Concurrency = Annotated[int, Field(ge=1, le=1000)]
-MinInstances = Annotated[int, Field(ge=0, le=10_000)]
-MaxInstances = Annotated[int, Field(ge=1, le=10_000)]
-MaxWaiting = Annotated[int, Field(ge=0, le=100_000)]
+Concurrency = Annotated[int, Field(ge=1, le=1000), _WHOLE]
+MinInstances = Annotated[int, Field(ge=0, le=10_000), _WHOLE]
+MaxInstances = Annotated[int, Field(ge=1, le=10_000), _WHOLE]
+MaxWaiting = Annotated[int, Field(ge=0, le=100_000), _WHOLE]
 
 
 def contradictions(limits: Mapping[str, Any]) -> dict[str, str]:

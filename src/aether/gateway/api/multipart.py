@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from email.message import Message
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -27,7 +26,7 @@ class FilePart:
         self._ended = False
         self._inside = False
         self._header_name = self._header_value = b""
-        self._headers = Message()
+        self._headers: dict[bytes, bytes] = {}
         self._ready: list[bytes] = []
         self._parser = MultipartParser(
             boundary,
@@ -60,7 +59,7 @@ class FilePart:
             raise InvalidRequest("the archive must be the one part named 'file'", fields={_FIELD: wrong})
 
     def _begin(self) -> None:
-        self._headers = Message()
+        self._headers = {}
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
@@ -69,11 +68,11 @@ class FilePart:
         self._header_value += data[start:end]
 
     def _on_header_end(self) -> None:
-        self._headers[self._header_name.decode("ascii")] = self._header_value.decode()
+        self._headers[self._header_name.lower()] = self._header_value
         self._header_name = self._header_value = b""
 
     def _on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get("content-disposition", ""))
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
         self._inside = options.get(b"name") == _FIELD.encode()
         if self._inside:
             self._seen += 1
