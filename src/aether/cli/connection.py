@@ -39,9 +39,12 @@ class Connection:
         # httpx takes longer to import than everything else here: only for commands that need it.
         from aether.cli.client import Client  # noqa: PLC0415 - see above
 
-        return Client(self.url, self.key or self._stored_key())
+        return Client(self.url, self.chosen_key())
 
-    def _stored_key(self) -> str | None:
+    def chosen_key(self) -> str | None:
+        """The one given, else the stored one of a platform on this machine."""
+        if self.key:
+            return self.key
         # A key belongs to the platform that made it: never sent elsewhere unless told to.
         if self.data_dir is None and not is_loopback(self.url):
             return None
