@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import lzma
 import tarfile
 import zipfile
@@ -27,6 +28,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
+    gzip.BadGzipFile,
     zlib.error,
     lzma.LZMAError,
     EOFError,
