@@ -78,7 +78,7 @@ class ChunkedBody:
         self._held = b""
         self._left = 0
         self._scanned = 0
-        """How much of what is held was looked at before: bytes that come singly must not cost their square."""
+        """How much of what is held was looked at before: single bytes must not cost their square."""
         self._state: _Step = self._size
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:

@@ -1,15 +1,15 @@
 """A client's connection: reads requests one after the other, and keeps the others waiting."""
 
 import asyncio
-import socket
-import struct
 from typing import TYPE_CHECKING, cast
 
 from aether.http.body import Body
-from aether.http.exchange import Exchange
+from aether.http.ending import EndingExchange
+from aether.http.flow import HeldProtocol, reset
 from aether.http.heads import answer_bytes
 from aether.http.refusal import Refusal
-from aether.http.request import parse_request
+from aether.http.request_head import parse_request
+from aether.http.sending import SendingExchange
 from aether.http.tunnel import Tunnel
 from aether.http.watch import NEVER
 
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from aether.http.relay import Relay
 
 _MAX_PENDING_BYTES = 65536
-_LINGER_OFF = struct.pack("ii", 1, 0)
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(HeldProtocol):
     """One connection; at any time it is idle, reading a head, in an exchange, or lingering before its end."""
 
     __slots__ = (
@@ -28,23 +27,22 @@ class ClientConnection(asyncio.Protocol):
         "_ending",
         "_in_head",
         "_pending",
+        "choked",
         "due_at",
         "exchange",
-        "held",
         "peer",
         "relay",
         "scheme",
-        "transport",
     )
 
-    transport: asyncio.Transport
-
     def __init__(self, relay: "Relay") -> None:
+        super().__init__()
         self.relay = relay
-        self.exchange: Exchange | None = None
+        self.exchange: SendingExchange | None = None
         self.peer = ("", 0)
         self.scheme = b""
-        self.held = False
+        self.choked = False
+        """The client reads too slowly: what is written waits in the transport, and no request is begun."""
         self.due_at = NEVER
         self._body: Body | None = None
         self._pending = b""
@@ -79,10 +77,13 @@ class ClientConnection(asyncio.Protocol):
             self.exchange.gone()
 
     def pause_writing(self) -> None:
+        self.choked = True
         if self.exchange is not None and self.exchange.connection is not None:
             self.exchange.connection.hold()
 
     def resume_writing(self) -> None:
+        self.choked = False
+        self._next()
         if self.exchange is not None and self.exchange.connection is not None:
             self.exchange.touched = self.relay.loop.time()
             self.exchange.connection.let_read()
@@ -92,7 +93,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._body is not None:
             self._read_body(self._body, data)
-        elif self.exchange is None:
+        elif self.exchange is None and not self.choked:
             self._read_head(self._pending + data if self._pending else data, len(self._pending))
         else:
             self._pending += data
@@ -114,7 +115,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._in_head = False
         request.client = self.peer
-        exchange = self.exchange = Exchange(self, request)
+        exchange = self.exchange = SendingExchange(self, request)
         self.relay.exchange_began()
         rest = data[request.head_bytes :] if len(data) > request.head_bytes else b""
         if exchange.request_complete:
@@ -145,7 +146,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport.write(answer_bytes(answer, None, keep_alive=False))
         self.end(linger=True)
 
-    def exchange_ended(self, exchange: Exchange) -> None:
+    def exchange_ended(self, exchange: EndingExchange) -> None:
         """The response is written: go on to the next request, or end."""
         self.exchange = None
         unread = self._body is not None
@@ -160,19 +161,9 @@ class ClientConnection(asyncio.Protocol):
             self.let_read()
 
     def _next(self) -> None:
-        if self.exchange is None and self._pending and not self._ending:
+        if self.exchange is None and self._pending and not self.choked and not self._ending:
+            self.let_read()
             self._read_head(self._pending)
-
-    def hold(self) -> None:
-        """Read no more for now."""
-        if not self.held and not self.transport.is_closing():
-            self.held = True
-            self.transport.pause_reading()
-
-    def let_read(self) -> None:
-        if self.held and not self.transport.is_closing():
-            self.held = False
-            self.transport.resume_reading()
 
     def end(self, *, linger: bool = False) -> None:
         """Close once all is written. Lingering reads on for a while, or a reset might lose the answer."""
@@ -191,19 +182,18 @@ class ClientConnection(asyncio.Protocol):
     def reset(self) -> None:
         """Close so that the client can't take it for a regular end, whatever it has read."""
         self._ending = True
-        raw = self.transport.get_extra_info("socket")
-        if raw is not None and raw.family != socket.AF_UNIX:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
-        self.transport.abort()
+        reset(self.transport)
 
-    def upgrade(self, exchange: Exchange, upstream: asyncio.Transport) -> None:
-        """Hand both transports to a tunnel."""
+    def upgrade(self, exchange: EndingExchange, upstream: asyncio.Transport, first: bytes) -> None:
+        """Hand both transports to a tunnel, which begins by writing `first` to the client."""
         self._ending = True
         self.exchange = None
         self.let_read()
         self.relay.connection_lost(self)
         early, self._pending = self._pending, b""
-        self.relay.add_tunnel(Tunnel(self.relay, exchange, self.transport, upstream, early))
+        self.relay.add_tunnel(
+            Tunnel(self.relay, exchange, self.transport, upstream, first=first, early=early)
+        )
 
     def due(self, now: float) -> None:
         """A time limit may have passed."""

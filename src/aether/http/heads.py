@@ -8,6 +8,11 @@ from aether.http.request import Request
 from aether.http.response import Response
 from aether.http.syntax import cut, field_pattern
 
+_NEVER_TRAILERS = frozenset(
+    b"authorization connection content-encoding content-length content-type cookie expect host keep-alive "
+    b"proxy-authorization proxy-connection set-cookie te trailer transfer-encoding upgrade".split()
+)
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -51,7 +56,7 @@ def _forwarded(request: Request, scheme: bytes) -> bytes:
 
 
 def response_head(
-    response: Response, added: bytes, *, chunked: bool, version: int, keep_alive: bool
+    response: Response, forward: Forward, added: bytes, *, chunked: bool, version: int, keep_alive: bool
 ) -> bytes:
     """The head to send to a client that speaks HTTP/1.`version`; `chunked` says how the body will be sent."""
     if chunked:
@@ -60,18 +65,32 @@ def response_head(
         added += b"Connection: close\r\n"
     elif version == 0:
         added += b"Connection: keep-alive\r\n"
+    cuts = response.cuts
+    if forward.drop_response:
+        found = [match.span() for match in field_pattern(forward.drop_response).finditer(response.low)]
+        cuts = cuts + found
     return b"HTTP/1.1 %d%b%b\r\n%b\r\n" % (
         response.status,
         response.reason or b" ",
-        cut(response.headers, response.cuts),
+        cut(response.headers, cuts),
         added,
     )
+
+
+def trailer_fields(fields: bytes, drop: frozenset[bytes] = frozenset(), prefix: bytes = b"") -> bytes:
+    """The trailers to pass on: none that say how the message is read or where it goes (RFC 9110, 6.5.1)."""
+    kept = []
+    for line in fields.split(b"\r\n")[1:]:
+        name = line.partition(b":")[0].lower()
+        if name not in _NEVER_TRAILERS and name not in drop and not (prefix and name.startswith(prefix)):
+            kept.append(b"\r\n" + line)
+    return b"".join(kept)
 
 
 def interim_head(response: Response) -> bytes:
     """A 1xx head to pass on, 101 included."""
     added = b""
-    if response.upgrade:
+    if response.upgrade and response.status == 101:  # noqa: PLR2004 - Switching Protocols
         added = b"Connection: Upgrade\r\nUpgrade: " + response.upgrade + b"\r\n"
     headers = cut(response.headers, response.cuts)
     return b"HTTP/1.1 %d%b%b\r\n%b\r\n" % (response.status, response.reason or b" ", headers, added)

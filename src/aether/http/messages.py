@@ -31,7 +31,8 @@ class Forward:
     idle_timeout_s, max_stream_s: from the head on, the longest silence both ways, and the longest in all.
     max_body_bytes: narrows the relay's own limit.
     response_headers: fields to set on the response, or what makes them when its head comes.
-    drop_response_prefix: lower-case; fields whose names begin so are taken off the response.
+    drop_response_prefix: lower-case; fields whose names begin so are taken off the response, trailers too.
+    drop_response: lower-case names of further fields taken off the response.
     upstream_may_refuse: a 503 with X-Aether-Refused means that the request was never delivered. False where
         the upstream is somebody's function.
     context: anything; found again on the exchange.
@@ -47,6 +48,7 @@ class Forward:
     max_body_bytes: int | None = None
     response_headers: "bytes | Callable[[Exchange], bytes]" = b""
     drop_response_prefix: bytes = b"x-aether-"
+    drop_response: frozenset[bytes] = frozenset()
     upstream_may_refuse: bool = True
     context: object = None
 

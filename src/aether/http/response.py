@@ -80,8 +80,8 @@ def parse_response(
 ) -> Response | None:
     """Read the head that `data` begins with; None when it isn't complete yet. Raises Refusal(502).
 
-    `method` is the request's, `drop_prefix` the lower-case prefix of the fields to take off, `scanned` how much
-    of `data` an earlier call has seen.
+    `method` is the request's, `drop_prefix` the lower-case prefix of the fields to take off, and `scanned`
+    how much of `data` an earlier call has seen.
     """
     match = _HEAD.match(data) if scanned == 0 or head_ends(data, scanned) else None
     if match is None:

@@ -7,7 +7,7 @@ from aether.http.messages import Outcome
 from aether.http.watch import NEVER
 
 if TYPE_CHECKING:
-    from aether.http.exchange import Exchange
+    from aether.http.ending import EndingExchange
     from aether.http.relay import Relay
 
 
@@ -17,9 +17,11 @@ class Tunnel:
     def __init__(
         self,
         relay: "Relay",
-        exchange: "Exchange",
+        exchange: "EndingExchange",
         client: asyncio.Transport,
         upstream: asyncio.Transport,
+        *,
+        first: bytes,
         early: bytes,
     ) -> None:
         assert exchange.forward is not None
@@ -34,6 +36,7 @@ class Tunnel:
         self._upstream = TunnelEnd(self, upstream, client)
         client.set_protocol(self._client)
         upstream.set_protocol(self._upstream)
+        client.write(first)
         if early:
             self._client.data_received(early)
 

@@ -4,23 +4,23 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from aether.http.body import Body, UntilClose
+from aether.http.flow import HeldProtocol
 from aether.http.messages import FailureKind, Outcome, Undelivered, Upstream
 from aether.http.refusal import Refusal
 from aether.http.response import Response, parse_response
 
 if TYPE_CHECKING:
-    from aether.http.exchange import Exchange
     from aether.http.pool import Pool
+    from aether.http.sending import SendingExchange
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(HeldProtocol):
     """One connection; `exchange` is the request it carries, None while it lies in the pool."""
 
     __slots__ = (
         "_answered",
         "_body",
         "_eof",
-        "_held",
         "_keep",
         "_pending",
         "_pool",
@@ -28,16 +28,14 @@ class UpstreamConnection(asyncio.Protocol):
         "expires_at",
         "idle_s",
         "reused",
-        "transport",
         "upstream",
     )
 
-    transport: asyncio.Transport
-
     def __init__(self, pool: "Pool", upstream: Upstream) -> None:
+        super().__init__()
         self._pool = pool
         self.upstream = upstream
-        self.exchange: Exchange | None = None
+        self.exchange: SendingExchange | None = None
         self.reused = False
         self.expires_at = 0.0
         self.idle_s: int | None = None
@@ -46,7 +44,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._keep = False
         self._answered = False
         self._eof = False
-        self._held = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's is one without being a subclass
@@ -69,7 +66,7 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._read_body(exchange, self._body, data)
 
-    def _read_head(self, exchange: "Exchange", data: bytes) -> None:
+    def _read_head(self, exchange: "SendingExchange", data: bytes) -> None:
         scanned = len(self._pending)
         if scanned:
             data = self._pending + data
@@ -104,13 +101,13 @@ class UpstreamConnection(asyncio.Protocol):
                 return
         self._begin_body(exchange, response, data)
 
-    def _upgrade(self, exchange: "Exchange", response: Response, data: bytes) -> None:
+    def _upgrade(self, exchange: "SendingExchange", response: Response, data: bytes) -> None:
         if not exchange.request.upgrade or not response.upgrade:
             exchange.fail(FailureKind.MALFORMED, "upgrade that was not asked for")
             return
         exchange.upgrade(response, data)
 
-    def _begin_body(self, exchange: "Exchange", response: Response, data: bytes) -> None:
+    def _begin_body(self, exchange: "SendingExchange", response: Response, data: bytes) -> None:
         body = response.body()
         try:
             payload, rest = (b"", data) if body.done else body.feed(data)
@@ -131,7 +128,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._body = body
         exchange.respond(response, payload, done=done, trailers=body.trailers)
 
-    def _read_body(self, exchange: "Exchange", body: Body, data: bytes) -> None:
+    def _read_body(self, exchange: "SendingExchange", body: Body, data: bytes) -> None:
         try:
             payload, rest = body.feed(data)
         except Refusal:
@@ -146,7 +143,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._let_go(exchange, done=True)
         exchange.stream(payload, done=True, trailers=body.trailers)
 
-    def _let_go(self, exchange: "Exchange", *, done: bool) -> None:
+    def _let_go(self, exchange: "SendingExchange", *, done: bool) -> None:
         """The exchange needs this connection no more: keep it for the next one if it is clean."""
         self._body = None
         self._answered = False
@@ -158,17 +155,6 @@ class UpstreamConnection(asyncio.Protocol):
             self._pool.give(self)
         else:
             self.abandon()
-
-    def hold(self) -> None:
-        """The client reads too slowly."""
-        if not self._held and not self.transport.is_closing():
-            self._held = True
-            self.transport.pause_reading()
-
-    def let_read(self) -> None:
-        if self._held and not self.transport.is_closing():
-            self._held = False
-            self.transport.resume_reading()
 
     def abandon(self) -> None:
         """Close at once, whatever is under way."""

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from aether.http.limits import Limits
 from aether.http.refusal import Refusal
-from aether.http.request import Request, parse_request
+from aether.http.request import Request
+from aether.http.request_head import parse_request
 
 LIMITS = Limits()
 HOST = b"Host: a\r\n"

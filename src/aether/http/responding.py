@@ -1,0 +1,88 @@
+"""From an upstream's response to the client."""
+
+import time
+from typing import TYPE_CHECKING
+
+from aether.http.body import chunk, last_chunk
+from aether.http.ending import EndingExchange
+from aether.http.heads import interim_head, response_head, trailer_fields
+from aether.http.messages import Outcome, Phase
+from aether.http.replay import Replay
+from aether.http.request import Request
+from aether.http.response import Response
+from aether.http.watch import NEVER
+
+if TYPE_CHECKING:
+    from aether.http.client import ClientConnection
+
+
+class RespondingExchange(EndingExchange):
+    """An exchange whose response is passed on, in no more writes than it came in reads."""
+
+    __slots__ = ("_chunked_out", "_replay", "_stream_until", "touched")
+
+    def __init__(self, client: "ClientConnection", request: Request) -> None:
+        super().__init__(client, request)
+        self.touched = 0.0
+        """loop.time() of the last byte either way."""
+        self._replay = Replay(client.relay.limits.replay_bytes)
+        self._chunked_out = False
+        self._stream_until = NEVER
+
+    def respond(self, response: Response, payload: bytes, *, done: bool, trailers: bytes = b"") -> None:
+        """Pass the head on, with what of the body came with it."""
+        forward = self.forward
+        assert forward is not None
+        self.phase = Phase.STREAM
+        self.status = response.status
+        self.head_at = time.perf_counter()
+        self._replay.end()
+        added = forward.response_headers
+        if not isinstance(added, bytes):
+            try:
+                added = added(self)
+            except Exception as error:  # noqa: BLE001 - the response matters more than what we add to it
+                self._relay.report("A handler failed", error)
+                added = b""
+        version = self.request.version
+        framed = response.length is not None and response.length >= 0
+        self._chunked_out = not framed and version == 1
+        if not self.request_complete or self._relay.draining or not (framed or version):
+            self.keep_alive = False
+        if self.client.choked and self.connection is not None:
+            self.connection.hold()
+        head = response_head(
+            response, forward, added, chunked=self._chunked_out, version=version, keep_alive=self.keep_alive
+        )
+        if not done:
+            now = self.touched = self._relay.loop.time()
+            self._stream_until = NEVER if forward.max_stream_s is None else now + forward.max_stream_s
+            idle_at = NEVER if forward.idle_timeout_s is None else now + forward.idle_timeout_s
+            self.client.due_at = min(idle_at, self._stream_until)
+        self.stream(payload, done=done, trailers=trailers, head=head)
+
+    def stream(self, payload: bytes, *, done: bool, trailers: bytes = b"", head: bytes = b"") -> None:
+        """Pass on the next piece of the response's body, in one write."""
+        self.bytes_out += len(payload)
+        self.touched = self._relay.loop.time()
+        if self._chunked_out:
+            payload = chunk(payload) + (last_chunk(self._trailers(trailers)) if done else b"")
+        self.client.transport.write(head + payload)
+        if done:
+            self._end(Outcome.COMPLETED)
+
+    def _trailers(self, fields: bytes) -> bytes:
+        if not fields or self.forward is None:
+            return b""
+        return trailer_fields(fields, self.forward.drop_response, self.forward.drop_response_prefix)
+
+    def upgrade(self, response: Response, rest: bytes) -> None:
+        """Let the two connections talk to each other."""
+        connection = self.connection
+        assert connection is not None
+        self.connection = None
+        self.upgraded = True
+        self.status = response.status
+        self.head_at = time.perf_counter()
+        self.bytes_out += len(rest)
+        self.client.upgrade(self, connection.transport, interim_head(response) + rest)

@@ -1,0 +1,153 @@
+"""From the client's request to an upstream."""
+
+import time
+from typing import TYPE_CHECKING
+
+from aether.http.body import chunk, last_chunk
+from aether.http.deciding import DecidingExchange
+from aether.http.heads import CONTINUE, interim_head, request_head, trailer_fields
+from aether.http.messages import FailureKind, Forward, Outcome, Phase, Undelivered
+from aether.http.request import Request
+from aether.http.response import Response
+from aether.http.watch import NEVER
+
+if TYPE_CHECKING:
+    from aether.http.client import ClientConnection
+    from aether.http.upstream import UpstreamConnection
+
+_MAX_INTERIM = 16
+
+
+class SendingExchange(DecidingExchange):
+    """The whole of an exchange: sends the request on, again where that is safe, and watches its time."""
+
+    __slots__ = ("_interims",)
+
+    def __init__(self, client: "ClientConnection", request: Request) -> None:
+        super().__init__(client, request)
+        self._interims = 0
+
+    def _send(self, forward: Forward) -> None:
+        self.forward = forward
+        self.context = forward.context
+        self.attempts += 1
+        if forward.max_body_bytes is not None:
+            if self._max_body is None or forward.max_body_bytes < self._max_body:
+                self._max_body = forward.max_body_bytes
+            if max(self.request.length or 0, self.bytes_in) > self._max_body:
+                self.refuse(413, "request body too large")
+                return
+        if self.attempts > self._relay.limits.max_attempts:
+            self.fail(FailureKind.UNREACHABLE, "too many attempts")
+            return
+        connection = self._relay.pool.take(
+            forward.upstream, look=not self.request.idempotent or self.request.length != 0
+        )
+        if connection is not None:
+            self._attach(connection, forward)
+        else:
+            self._connect(forward)
+
+    def _connect(self, forward: Forward) -> None:
+        self.phase = Phase.CONNECT
+        self.client.due_at = NEVER if forward.deadline_at is None else forward.deadline_at
+        self._task = self._relay.supervisor.start(self._connected(forward))
+
+    async def _connected(self, forward: Forward) -> None:
+        try:
+            connection = await self._relay.pool.connect(forward.upstream)
+        except OSError as error:
+            self._task = None
+            if self.outcome is None:
+                self.undelivered(Undelivered("connect", str(error) or type(error).__name__))
+            return
+        self._task = None
+        if self.outcome is None:
+            self._attach(connection, forward)
+        else:
+            connection.transport.abort()
+
+    def _attach(self, connection: "UpstreamConnection", forward: Forward) -> None:
+        self.connection = connection
+        self.phase = Phase.WAIT
+        connection.exchange = self
+        client = self.client
+        client.due_at = NEVER if forward.deadline_at is None else forward.deadline_at
+        data = request_head(self.request, forward, client.scheme)
+        if self._replay.size_bytes:
+            data += self._replay.sent()
+        if not self.request_complete:
+            client.let_read()
+            if self.request.expects_continue and self.bytes_in == 0 and self.attempts == 1:
+                client.transport.write(CONTINUE)
+            self._touch_body()
+        self.forwarded_at = time.perf_counter()
+        connection.transport.write(data)
+
+    def body(self, payload: bytes, *, done: bool, trailers: bytes = b"") -> None:
+        """Take the next piece of the request's body from the client."""
+        self.bytes_in += len(payload)
+        if self._max_body is not None and self.bytes_in > self._max_body:
+            self.refuse(413, "request body too large")
+            return
+        if self.request.length is None:
+            payload = chunk(payload) + (last_chunk(trailer_fields(trailers)) if done else b"")
+        self.request_complete = done
+        self._replay.add(payload)
+        if self.connection is None:
+            if self._replay.full:
+                self.client.hold()
+            return
+        if self._replay.full:
+            self._replay.end()
+        self._touch_body()
+        self.connection.transport.write(payload)
+
+    def _touch_body(self) -> None:
+        self.touched = self._relay.loop.time()
+        if self.phase is Phase.WAIT and not self.request_complete:
+            deadline_at = self.forward.deadline_at if self.forward else None
+            idle_at = self.touched + self._relay.limits.body_idle_timeout_s
+            self.client.due_at = idle_at if deadline_at is None else min(deadline_at, idle_at)
+
+    def interim(self, response: Response) -> None:
+        """Pass a 1xx on, to those who know what it is; our own 100 has been sent already."""
+        self._interims += 1
+        if self._interims > _MAX_INTERIM:
+            self.fail(FailureKind.MALFORMED, "too many interim responses")
+        elif self.request.version and response.status != 100:  # noqa: PLR2004 - Continue
+            self.client.transport.write(interim_head(response))
+
+    def broken(self, detail: str, *, answered: bool, reused: bool) -> None:
+        """The upstream's connection is gone; `answered` if any byte of a response had come."""
+        self.connection = None
+        if self.phase is Phase.STREAM:
+            self.cut(Outcome.UPSTREAM_BROKEN)
+        elif reused and not answered and self._may_retry and self.forward is not None:
+            # It was most likely closed while it lay idle; the others to there are no younger.
+            self._relay.pool.forget(self.forward.upstream)
+            self._connect(self.forward)
+        else:
+            self.fail(FailureKind.BROKEN, detail)
+
+    def due(self, now: float) -> None:
+        """A time limit may have passed."""
+        forward = self.forward
+        self.client.due_at = NEVER
+        if forward is None:
+            return
+        if self.phase is Phase.STREAM:
+            idle_at = NEVER if forward.idle_timeout_s is None else self.touched + forward.idle_timeout_s
+            if self._stream_until <= now:
+                self.cut(Outcome.CUT_MAX_STREAM)
+            elif idle_at <= now:
+                self.cut(Outcome.CUT_IDLE)
+            else:
+                self.client.due_at = min(idle_at, self._stream_until)
+        elif forward.deadline_at is not None and forward.deadline_at <= now:
+            self.fail(FailureKind.DEADLINE)
+        elif self.phase is Phase.WAIT and not self.request_complete:
+            if self.client.held:
+                self._touch_body()  # it is the upstream that doesn't read
+            else:
+                self.fail(FailureKind.BODY_TIMEOUT)
