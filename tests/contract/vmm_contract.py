@@ -90,13 +90,6 @@ class VmmContract:
         assert "POST /2" in vmm.console(spec.instance_id)
         assert vmm.console("inst-unknown") == ""
 
-    async def test_an_instance_id_runs_once(self, vmm: Vmm, spec: MachineSpec) -> None:
-        machine = await vmm.boot(spec, within(self.patience_s), ignore_log)
-        with pytest.raises(ValueError, match="runs already"):
-            await vmm.boot(spec, within(self.patience_s), ignore_log)
-        assert await call(machine)
-        await vmm.stop(machine)
-
     async def test_a_function_that_ends_before_it_listens_is_told(
         self, vmm: Vmm, failing_spec: MachineSpec
     ) -> None:
@@ -157,10 +150,12 @@ class VmmContract:
         assert {path.name: path.stat().st_mtime_ns for path in snapshot.directory.iterdir()} == content
         assert [path.name for path in snapshot.directory.parent.iterdir()] == ["one"]
 
-    async def test_only_a_prepared_machine_can_be_snapshotted(
+    async def test_a_running_machine_is_neither_started_again_nor_snapshotted(
         self, vmm: Vmm, spec: MachineSpec, tmp_path: Path
     ) -> None:
         machine = await vmm.boot(spec, within(self.patience_s), ignore_log)
+        with pytest.raises(ValueError, match="runs already"):
+            await vmm.boot(spec, within(self.patience_s), ignore_log)
         with pytest.raises(ValueError, match="not made by prepare"):
             await vmm.snapshot(machine, tmp_path / "snapshot")
         assert await call(machine)

@@ -70,7 +70,12 @@ class QemuVmm:
         if ours.end is not None:
             raise ValueError(f"{ours.spec.instance_id} has ended")
         async with ours.lock:
-            return await freeze(ours, directory, await self._keys.of(ours.spec))
+            try:
+                key = await self._keys.of(ours.spec)
+            except BaseException:
+                await self.stop(ours)
+                raise
+            return await freeze(ours, directory, key)
 
     async def restore(
         self, snapshot: Snapshot, instance_id: str, deadline: Deadline, on_log: OnLog
