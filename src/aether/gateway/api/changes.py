@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -19,7 +19,7 @@ import structlog
 from aether.domain.errors import AetherError, FunctionNotFound, InvalidRequest
 from aether.domain.function import Function, Limits, Version, changed
 from aether.domain.ids import new_id
-from aether.gateway.api.fields import contradictions
+from aether.gateway.api.limits import limits_with
 from aether.images.code_image import CodeImage
 from aether.ports.clock import Clock
 from aether.ports.code_store import CodeStore
@@ -30,7 +30,6 @@ from aether.ports.registry import Registry
 from aether.ports.vmm import Runtime
 
 _log = structlog.get_logger(__name__)
-_LIMITS = tuple(field.name for field in fields(Limits))
 _VERSION = ("runtime", "entrypoint", "vcpu", "memory_mb", "port", "env_vars")
 
 
@@ -80,7 +79,7 @@ class FunctionChanges:
             code_path="",
             created_at=now,
             updated_at=now,
-            limits=_limits(Limits(), given),
+            limits=limits_with(Limits(), given),
         )
         await self._stores.functions.create(function)
         try:
@@ -102,7 +101,7 @@ class FunctionChanges:
                 current,
                 name=given.get("name", current.name),
                 version=changed(current.version, **wanted_version),
-                limits=_limits(current.limits, given),
+                limits=limits_with(current.limits, given),
             )
 
         function = await self._stores.functions.get(id_or_name)
@@ -193,14 +192,3 @@ class FunctionChanges:
                 f"there is no runtime {name!r}", fields={"runtime": f"must be one of: {known}"}
             )
         return runtime
-
-
-def _limits(current: Limits, given: Mapping[str, Any]) -> Limits:
-    wanted = replace(current, **{name: given[name] for name in _LIMITS if name in given})
-    if "target_concurrency" not in given:
-        # It bounds itself to the hard limit rather than make who sets that name both.
-        wanted = replace(wanted, target_concurrency=min(wanted.target_concurrency, wanted.max_concurrency))
-    wrong = contradictions({name: getattr(wanted, name) for name in _LIMITS})
-    if wrong:
-        raise InvalidRequest("fields contradict each other", fields=wrong)
-    return wanted

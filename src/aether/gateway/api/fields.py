@@ -1,4 +1,4 @@
-"""The fields of a function as they come in: types with their bounds, and the rules between them.
+"""The fields of a function as they come in: types with their bounds.
 
 Source of the bounds: the wire contract, "Defaults per function".
 """
@@ -6,8 +6,7 @@ Source of the bounds: the wire contract, "Defaults per function".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -91,13 +90,3 @@ Concurrency = Annotated[int, Field(ge=1, le=1000), _WHOLE]
 MinInstances = Annotated[int, Field(ge=0, le=10_000), _WHOLE]
 MaxInstances = Annotated[int, Field(ge=1, le=10_000), _WHOLE]
 MaxWaiting = Annotated[int, Field(ge=0, le=100_000), _WHOLE]
-
-
-def contradictions(limits: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong between fields that are each right, by the name of the field to change."""
-    wrong: dict[str, str] = {}
-    if limits["target_concurrency"] > limits["max_concurrency"]:
-        wrong["target_concurrency"] = f"must be at most max_concurrency, {limits['max_concurrency']}"
-    if limits["min_instances"] > limits["max_instances"]:
-        wrong["min_instances"] = f"must be at most max_instances, {limits['max_instances']}"
-    return wrong
