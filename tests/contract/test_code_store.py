@@ -9,6 +9,7 @@ from obstore.store import LocalStore, MemoryStore
 
 from aether.adapters.objects.code_store import ObjectCodeStore
 from aether.adapters.objects.remote import RemoteBucket
+from aether.domain.errors import StoreUnavailable
 
 MISSING = "0" * 64
 
@@ -212,6 +213,13 @@ class TestLocalCodeStore(CodeStoreContract):
         await store.fetch("fn-1", sha256, tmp_path / "out")
         assert (tmp_path / "out").samefile(image)
         assert (self.root / "fn-1" / "code.ext4").samefile(image)
+
+    async def test_image_that_can_not_become_current_is_not_stored(self, store, image_of):
+        sha256, image = image_of(b"code")
+        (self.root / "fn-1" / "code.ext4").mkdir(parents=True)
+        with pytest.raises(StoreUnavailable):
+            await store.put("fn-1", sha256, image)
+        assert await self.keys(store) == {}
 
     async def test_what_a_kill_left_is_cleared_with_old_versions(self, store, image_of):
         sha256, image = image_of(b"code")

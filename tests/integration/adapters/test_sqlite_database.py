@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -262,6 +263,19 @@ async def test_writes_wait_for_another_process_and_then_say_so(path, database):
     other.execute("COMMIT")
     other.close()
     await SqlFunctionStore(database).create(a_function())
+
+
+async def test_two_processes_change_functions_without_failing(path, database):
+    """Each change reads before it writes, which deferred transactions could not do side by side."""
+    other = await open_database(sqlite_url(path))
+    stores = [SqlFunctionStore(database), SqlFunctionStore(other)]
+    await stores[0].create(a_function())
+    versions = [replace(a_function().version, revision=number) for number in range(2, 42)]
+    async with asyncio.TaskGroup() as tasks:
+        for number, version in enumerate(versions):
+            tasks.create_task(stores[number % 2].mark_good("fn-1", version))
+    assert (await stores[0].get("fn-1")).good == versions[-1]
+    await other.close()
 
 
 async def test_cancelled_calls_leave_the_database_working(database):
