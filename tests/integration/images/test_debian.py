@@ -21,6 +21,7 @@ class Repository:
     def add(self, name, version, depends=""):
         tree = self.folder / f"tree-{name}-{version}"
         (tree / "DEBIAN").mkdir(parents=True)
+        (tree / "DEBIAN").chmod(0o755)  # dpkg-deb insists, whatever the umask is
         control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: a test <a@test>\n"
         control += f"Depends: {depends}\n" if depends else ""
         control += "Description: for a test\n"
