@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { OUT_ROOM = BACKLOG_BYTES + 2 * (FRAME_HEADER + 1 + LINE_MAX_BYTES), PARTIAL_PATIENCE_MS = 5000 };
+enum { OUT_ROOM = BACKLOG_BYTES + 2 * (FRAME_HEADER + 1 + LINE_MAX_BYTES), PARTIAL_PATIENCE_MS = 1000 };
 
 static int port = -1, listener = -1;
 static bool connected, deaf;
