@@ -163,6 +163,7 @@ class Embedded:
                 work_dir=self._settings.data_dir / "work",
                 api_keys=self._keys if self._settings.auth == "on" else None,
                 drain_worker=drain_worker,
+                not_ready=self.gateway.not_ready,
                 metrics=self.gateway.metrics.registry,
                 vmm=self._vmm.name,
                 accel=self._vmm.accel,

@@ -53,6 +53,7 @@ class Gateway:
         self._settings = settings
         self._registry = registry
         self._clock = clock
+        self._stopping = False
         self.routes = RouteTable()
         self.activator = Activator(self.routes, jobs, clock, gateway_id=new_id("gw"))
         self.metrics = GatewayMetrics(self.routes, self.activator)
@@ -91,6 +92,7 @@ class Gateway:
                 assert not isinstance(address, str)
                 on_ready(address)
                 await stop.wait()
+                self._stopping = True
                 await relay.drain(self._settings.drain_timeout_s)
                 await relay.close()
                 api_stop.set()

@@ -103,3 +103,22 @@ async def test_calls_are_recorded_with_their_phases(platform):
     assert row["id"] == answer.headers["x-call-id"]
     assert (row["status"], row["http_status"], row["cold"]) == ("success", 200, True)
     assert {"boot", "fn"} <= row["phases"].keys()
+
+
+async def test_health_is_open_and_tells_when_it_takes_traffic(platform):
+    platform.client.headers.pop("authorization")
+    assert (await platform.client.get("/healthz")).status_code == 200
+    await platform.until(lambda: platform.embedded.gateway.routes.workers)
+    assert (await platform.client.get("/readyz")).status_code == 200
+    assert (await platform.client.get("/metrics")).status_code == 200
+    assert (await platform.client.get("/api/functions")).status_code == 401
+
+
+async def test_metrics_count_calls_and_cold_starts(platform):
+    function_id = await platform.deploy("hello")
+    await platform.client.get("/functions/hello")
+    await platform.client.get("/functions/hello")
+    text = (await platform.client.get("/metrics")).text
+    assert f'aether_requests_total{{function="{function_id}",status="200"}} 2.0' in text
+    assert f'aether_cold_start_seconds_count{{function="{function_id}"}} 1.0' in text
+    assert 'aether_instances{status="ready"} 1.0' in text
