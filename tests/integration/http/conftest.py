@@ -1,4 +1,4 @@
-"""A relay on loopback between raw sockets: nothing in these tests is another HTTP implementation's opinion."""
+"""A relay on loopback between raw sockets: no other HTTP implementation takes part."""
 
 import asyncio
 import contextlib

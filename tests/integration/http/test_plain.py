@@ -4,7 +4,8 @@ from aether.http import Answer, Outcome
 async def test_request_and_answer_pass_unchanged_but_for_hop_fields(relay, backend, handler, connect):
     client = await connect(await relay())
     client.send(
-        b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nX-One: 1\r\nx-one: 2\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n\r\n"
+        b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nX-One: 1\r\nx-one: 2\r\n"
+        b"Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\n\r\n"
     )
     upstream = await backend.peer()
     assert await upstream.head() == b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nX-One: 1\r\nx-one: 2\r\n\r\n"

@@ -1,0 +1,118 @@
+import socket
+
+import pytest
+
+from aether.http import Answer, FailureKind, Forward, Upstream
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.fixture
+def refusing():
+    """An address where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield Upstream(*taken.getsockname())
+
+
+async def test_refused_connect_is_retried_elsewhere_whatever_the_method(
+    relay, backend, handler, connect, refusing
+):
+    handler.upstream = refusing
+    handler.on_undelivered = lambda exchange, why: Forward(backend.upstream, b"/again")
+    client = await connect(await relay())
+    client.send(POST)
+    upstream = await backend.peer()
+    assert (await upstream.head()).startswith(b"POST /again ")
+    assert await upstream.exactly(3) == b"abc"
+    upstream.send(OK)
+    assert (await client.response())[1] == b"ok"
+    exchange = await handler.ended.get()
+    assert (exchange.attempts, handler.undeliveries[0].kind) == (2, "connect")
+
+
+async def test_refusal_by_a_draining_upstream_is_retried_elsewhere(relay, backend, handler, connect):
+    handler.on_undelivered = lambda exchange, why: Forward(backend.upstream, b"/again")
+    client = await connect(await relay())
+    client.send(POST)
+    upstream = await backend.peer()
+    await upstream.head()
+    upstream.send(
+        b"HTTP/1.1 503 No\r\nX-Aether-Refused: draining\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    )
+    other = await backend.peer()
+    assert (await other.head()).startswith(b"POST /again ")
+    other.send(OK)
+    assert (await client.response())[1] == b"ok"
+    assert handler.undeliveries[0].detail == "draining"
+
+
+async def test_function_cannot_forge_a_refusal(relay, backend, handler, connect):
+    handler.options["upstream_may_refuse"] = False
+    client = await connect(await relay())
+    client.send(GET)
+    upstream = await backend.peer()
+    upstream.send(b"HTTP/1.1 503 No\r\nX-Aether-Refused: full\r\nContent-Length: 0\r\n\r\n")
+    assert (await client.response())[0] == b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("safe", [(GET, True), (POST, False)])
+async def test_kept_connection_that_breaks_is_replaced_only_if_that_is_safe(
+    relay, backend, handler, connect, safe
+):
+    request_bytes, fresh = safe
+    client = await connect(await relay())
+    client.send(GET)
+    upstream = await backend.peer()
+    await upstream.head()
+    upstream.send(OK)
+    await client.response()
+    client.send(request_bytes)
+    await upstream.head()  # it was delivered, and then the connection broke
+    upstream.reset()
+    if fresh:
+        (await backend.peer()).send(OK)
+        assert (await client.response())[1] == b"ok"
+    else:
+        assert (await client.response())[0].startswith(b"HTTP/1.1 502 ")
+        assert handler.failures[0].kind is FailureKind.BROKEN
+        assert backend.accepted == 1
+
+
+async def test_kept_connection_closed_before_is_not_used(relay, backend, handler, connect):
+    client = await connect(await relay())
+    client.send(GET)
+    upstream = await backend.peer()
+    upstream.send(OK)
+    await client.response()
+    upstream.close()
+    await upstream.writer.wait_closed()
+    client.send(POST)
+    (await backend.peer()).send(OK)
+    assert (await client.response())[1] == b"ok"
+
+
+async def test_crash_before_the_head_is_a_failure_that_may_be_retried_if_idempotent(
+    relay, backend, handler, connect
+):
+    client = await connect(await relay())
+    for request_bytes, may_retry in [(GET, True), (POST, False)]:
+        client.send(request_bytes)
+        (await backend.peer()).reset()
+        assert (await client.response())[1] == b"broken wait"
+        assert handler.failures[-1].may_retry is may_retry
+
+
+async def test_retry_by_forward_from_failed(relay, backend, handler, connect):
+    handler.failed = lambda exchange, failure: (
+        Forward(backend.upstream, b"/second") if failure.may_retry else Answer(502)
+    )
+    client = await connect(await relay())
+    client.send(GET)
+    (await backend.peer()).reset()
+    second = await backend.peer()
+    assert (await second.head()).startswith(b"GET /second ")
+    second.send(OK)
+    assert (await client.response())[1] == b"ok"
