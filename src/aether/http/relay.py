@@ -72,15 +72,19 @@ class Relay:
         """Close the idle connections to an upstream that is going, or gone."""
         self.pool.forget(upstream)
 
-    async def drain(self, timeout_s: float) -> bool:
+    async def drain(self, timeout_s: float, *, idle_grace_s: float = 0.0) -> bool:
         """Stop accepting, close idle connections, and let running requests end, each with its connection.
 
+        For `idle_grace_s` idle connections stay, and take one more request each: where it is longer than the
+        other side keeps idle connections (`upstream_idle_s` of a relay), no request can cross a close.
         True when all ended by themselves and were written out; the rest is left running for `close`.
         """
         self.draining = True
         self._stop_listening()
         for client in list(self._clients):
-            if client.idle:
+            if client.idle and idle_grace_s > 0:
+                client.due_at = self.loop.time() + idle_grace_s
+            elif client.idle:
                 client.end()
         try:
             async with asyncio.timeout(timeout_s):

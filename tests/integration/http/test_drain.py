@@ -35,3 +35,16 @@ async def test_drain_that_runs_out_of_time_says_so_and_close_cuts(relay, backend
     assert (await handler.ended.get()).outcome is Outcome.CLOSED
     with pytest.raises(ConnectionResetError):
         await client.rest()
+
+
+async def test_connection_that_was_idle_takes_one_more_request_within_its_grace(relay, backend, connect):
+    started = await relay()
+    client, unused = await connect(started), await connect(started)
+    drained = asyncio.ensure_future(started.drain(10, idle_grace_s=0.3))
+    client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    upstream = await backend.peer()
+    await upstream.head()
+    upstream.send(OK)
+    assert b"Connection: close" in (await client.response())[0]
+    assert await unused.rest() == b""
+    assert await drained
