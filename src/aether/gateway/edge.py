@@ -211,6 +211,7 @@ class Edge:
             idle_timeout_s=limits.idle_timeout_s,
             max_stream_s=limits.max_stream_s,
             response_headers=call.response_headers,
+            drop_response=_CALL_ID_ONLY,
             context=call,
         )
 

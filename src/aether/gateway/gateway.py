@@ -61,6 +61,12 @@ class Gateway:
             invocations, clock, self.metrics.dropped_records, keep=settings.keep_invocations
         )
 
+    def not_ready(self) -> str:
+        """Why this gateway should get no traffic; empty when it should."""
+        if self._stopping:
+            return "it is stopping"
+        return "" if self.routes.workers else "no worker is there"
+
     async def run(
         self, api: FastAPI, stop: asyncio.Event, on_ready: Callable[[tuple[str, int]], None]
     ) -> None:

@@ -27,6 +27,8 @@ from aether.ports.vmm import End, EndReason, Machine, Vmm
 DEADLINE_HEADER = b"x-aether-deadline-ms"
 AFTER_GATEWAY_S = 0.25
 """The gateway's own deadline should come first: it can say more about the whole request."""
+IDLE_GRACE_S = 5.0
+"""Longer than gateways keep an idle connection, so that no request crosses its closing."""
 SAY_WHY_WITHIN_S = 0.5
 """How long a broken request waits for the machine to say why it ended."""
 CONSOLE_TAIL_CHARS = 2000
@@ -74,7 +76,7 @@ class InstanceProxy:
     async def finish(self, within_s: float) -> None:
         """Wait for running requests, and leave what still runs after `within_s` to be cut."""
         assert self._relay is not None
-        await self._relay.drain(within_s)
+        await self._relay.drain(within_s, idle_grace_s=min(within_s, IDLE_GRACE_S))
 
     # What the relay asks
 
