@@ -18,6 +18,7 @@ import httpx
 from aether import __version__
 from aether.cli import shapes
 from aether.cli.connection import is_loopback
+from aether.cli.events import events
 from aether.cli.failures import Unreachable, WrongUsage
 from aether.cli.refusal import refusal
 
@@ -115,7 +116,7 @@ class Client:
         with self.stream("GET", f"{_function(name)}/logs", params=params, timeout=timeout) as answer:
             if answer.is_error:
                 raise refusal(answer)
-            for event in _events(answer.iter_lines()):
+            for event in events(answer.iter_lines()):
                 yield cast(shapes.LogJson, json.loads(event))
 
     def workers(self) -> list[shapes.WorkerJson]:
@@ -196,14 +197,3 @@ class Client:
 
 def _function(name: str) -> str:
     return f"/api/functions/{quote(name, safe='')}"
-
-
-def _events(lines: Iterable[str]) -> Iterator[str]:
-    """Data of server-sent events. Source: the HTML standard, "Server-sent events"."""
-    data: list[str] = []
-    for line in lines:
-        if line.startswith("data:"):
-            data.append(line.removeprefix("data:").removeprefix(" "))
-        elif not line and data:
-            yield "\n".join(data)
-            data = []

@@ -131,12 +131,14 @@ class Embedded:
 
     def _host(self, worker_id: str, lease: Lease) -> Host:
         stores = self._stores
+        code = CodeCache(stores.code, self._settings.data_dir / "code-cache")
+        code.sweep()
         return Host(
             worker_id=worker_id,
             ip=str(self._settings.worker_ip),
             vmm=self._vmm,
             runtimes=self._runtimes,
-            code=CodeCache(stores.code, self._settings.data_dir / "code-cache"),
+            code=code,
             lease=lease,
             logs=stores.logs,
             clock=stores.clock,

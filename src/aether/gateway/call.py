@@ -12,6 +12,8 @@ from aether.domain.invocation import Invocation, InvocationStatus
 from aether.gateway.routes import Slot
 from aether.http import Exchange, Outcome, Request
 
+ERROR_HEADER = b"x-aether-error"
+"""By it an instance proxy tells that an answer is the platform's own error, and which."""
 _BAD_GATEWAY = 500
 _TIMEOUT = 504
 
@@ -56,6 +58,9 @@ class Call:
 
     def response_headers(self, exchange: Exchange) -> bytes:
         """`X-Call-Id` and `Server-Timing`, made when the response's head has come."""
+        told = exchange.taken_off.get(ERROR_HEADER)
+        if told is not None:
+            self.error = told.decode("latin-1")
         timing = "".join(f"{phase};dur={ms:.1f}, " for phase, ms in self.phases.items())
         fn_ms = (time.perf_counter() - exchange.forwarded_at) * 1000
         return f"X-Call-Id: {self.call_id}\r\nServer-Timing: {timing}fn;dur={fn_ms:.1f}\r\n".encode()

@@ -1,5 +1,7 @@
 """One request, from its head to its end: the facts of it, for whoever owns the relay."""
 
+from collections.abc import Mapping
+
 from aether.http.messages import Forward, Outcome, Phase
 from aether.http.request import Request
 
@@ -26,6 +28,7 @@ class Exchange:
         "request",
         "request_complete",
         "status",
+        "taken_off",
         "upgraded",
     )
 
@@ -36,6 +39,8 @@ class Exchange:
         self.attempts = 0
         self.phase = Phase.DECIDE
         self.status = 0
+        self.taken_off: Mapping[bytes, bytes] = {}
+        """Fields of the response that were not passed on, by lower-case name."""
         self.bytes_in = 0
         self.bytes_out = 0
         self.forwarded_at = 0.0

@@ -35,6 +35,7 @@ class RespondingExchange(EndingExchange):
         assert forward is not None
         self.phase = Phase.STREAM
         self.status = response.status
+        self.taken_off = response.taken_off
         self.head_at = time.perf_counter()
         self._replay.end()
         added = forward.response_headers
@@ -83,6 +84,7 @@ class RespondingExchange(EndingExchange):
         self.connection = None
         self.upgraded = True
         self.status = response.status
+        self.taken_off = response.taken_off
         self.head_at = time.perf_counter()
         self.bytes_out += len(rest)
         self.client.upgrade(self, connection.transport, interim_head(response) + rest)

@@ -36,7 +36,8 @@ class Response:
     """One response's head.
 
     `length` is the body's size, None when chunked, -1 when it ends with the connection; `reason` begins with
-    its space; `refused` is the value of `X-Aether-Refused` on a 503; `idle_s` what `Keep-Alive` promises.
+    its space; `refused` is the value of `X-Aether-Refused` on a 503; `idle_s` what `Keep-Alive` promises;
+    `taken_off` the fields that are not passed on, by lower-case name.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Response:
         "reason",
         "refused",
         "status",
+        "taken_off",
         "upgrade",
         "version",
     )
@@ -65,6 +67,7 @@ class Response:
         self.keep_alive = version == 1
         self.idle_s: int | None = None
         self.refused = b""
+        self.taken_off: dict[bytes, bytes] = {}
         self.upgrade = b""
         self.cuts: Cuts = []
 
@@ -134,6 +137,7 @@ def _apply_special(response: Response, seen: dict[bytes, bytes]) -> None:
             response.cuts += named_cuts(response.low, extra)
     if found := _KEEP_ALIVE_TIMEOUT.search(seen.get(b"keep-alive", b"")):
         response.idle_s = int(found[1])
+    response.taken_off = seen
     response.upgrade = seen.get(b"upgrade", b"")
     if response.status == 503:  # noqa: PLR2004 - the only status that refuses
         response.refused = seen.get(b"x-aether-refused", b"")

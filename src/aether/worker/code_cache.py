@@ -17,6 +17,11 @@ class CodeCache:
         self._directory = directory
         self._locks: dict[str, asyncio.Lock] = {}
 
+    def sweep(self) -> None:
+        """Remove what a killed process left of a fetch; before the first `image`."""
+        for path in self._directory.glob(".*.partial"):
+            path.unlink()
+
     async def image(self, function_id: str, sha256: str) -> Path:
         """The image's file, verified when it was fetched.
 

@@ -81,6 +81,15 @@ async def test_a_crash_in_a_call_is_502_and_the_next_call_gets_a_fresh_instance(
     assert (first.status_code, crash.status_code, after.status_code) == (200, 502, 200)
     assert crash.json()["error"]["code"] == "instance_failed"
     assert after.json()["instance_id"] != first.json()["instance_id"]
+    assert "x-aether-error" not in crash.headers
+    recorded: dict[str, dict] = {}
+    async with asyncio.timeout(10):
+        while len(recorded) < 3:
+            rows = (await platform.client.get("/api/functions/hello/invocations")).json()
+            recorded = {row["id"]: row for row in rows}
+    row = recorded[crash.headers["x-call-id"]]
+    assert row["status"] == "error"
+    assert row["error_message"].startswith("instance_failed: ")
 
 
 async def test_the_platforms_key_does_not_reach_the_function_and_its_users_own_does(platform):

@@ -73,6 +73,36 @@ async def test_a_hanging_guest_is_tried_twice(
     await vmm.close()
 
 
+async def test_a_guest_that_hangs_after_its_hello_is_tried_again(
+    vmm: QemuVmm, silent_spec: MachineSpec, config: QemuConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The virtual CPUs of the first attempt are stopped behind the driver's back."""
+    hung: list[QemuMachine] = []
+    starting = asyncio.Event()
+
+    def on_log(_line: LogLine) -> None:
+        starting.set()
+
+    eager = QemuVmm(
+        replace(config, run_dir=config.run_dir.with_name("eager"), silence_watchdog_s=1.0, boot_watchdog_s=60)
+    )
+    monkeypatch.setattr(boot, "PING_EVERY_S", 0.2)
+    async with asyncio.TaskGroup() as group:
+        booting = group.create_task(eager.boot(silent_spec, within(100), on_log))
+        await starting.wait()
+        [machine] = eager._host.machines.values()
+        async with monitor_session(machine.place.directory) as monitor:
+            await monitor.execute("stop")
+        hung.append(machine)
+        await machine.ended()
+        while not eager._host.machines:
+            await asyncio.sleep(0)
+        [second] = eager._host.machines.values()
+        assert second is not machine
+        booting.cancel()
+    await eager.close()
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [(None, "failed to execute"), ("echo qemu: no such option >&2; exit 3", "code 3: qemu: no such option")],

@@ -58,3 +58,10 @@ async def test_images_that_nothing_names_go(store, tmp_path):
     await cache.image("fn-1", gone)
     cache.keep_only({kept})
     assert [path.stem for path in (tmp_path / "cache").iterdir()] == [kept]
+
+
+def test_what_a_killed_fetch_left_is_swept(store, tmp_path):
+    (tmp_path / ".abc.ext4.0f.partial").write_bytes(b"half")
+    (tmp_path / "abc.ext4").write_bytes(b"whole")
+    CodeCache(store, tmp_path).sweep()
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["abc.ext4"]

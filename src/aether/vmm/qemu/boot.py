@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 from aether.domain.deadline import Deadline
 from aether.ports.vmm import BootFailed
 from aether.vmm import messages
-from aether.vmm.messages import Hello, Ready
-from aether.vmm.qemu.attempts import ending_on_failure, failure, now_ready, persist, sign_of_life, tail
+from aether.vmm.messages import Hello, Pong, Ready
+from aether.vmm.qemu.attempts import (
+    Unresponsive,
+    ending_on_failure,
+    failure,
+    now_ready,
+    persist,
+    sign_of_life,
+    tail,
+)
 from aether.vmm.qemu.host import QemuHost
 from aether.vmm.qemu.machine import QemuMachine
 from aether.vmm.qemu.spawn import Start, spawn
+
+PING_EVERY_S = 3.0
 
 
 async def boot(host: QemuHost, start: Start, deadline: Deadline) -> QemuMachine:
@@ -29,7 +40,7 @@ async def _attempt(host: QemuHost, start: Start, deadline: Deadline) -> QemuMach
         machine.send(messages.metadata(machine.spec, start.launch.token))
         try:
             async with asyncio.timeout(deadline.remaining_s(up_s)):
-                reached = await machine.sign(Ready)
+                reached = await _ready(machine, host.config.silence_watchdog_s)
         except TimeoutError:
             took_s = time.monotonic() - begun_s
             message = f"nothing listened on port {machine.spec.port} within {took_s:.1f} s"
@@ -38,3 +49,19 @@ async def _attempt(host: QemuHost, start: Start, deadline: Deadline) -> QemuMach
             raise failure(machine)
         now_ready(machine, "boot", begun_s, up_s)
     return machine
+
+
+async def _ready(machine: QemuMachine, silence_s: float) -> bool:
+    """Wait for the function, and see meanwhile that the guest itself lives. False when it ended."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PING_EVERY_S):
+                return await machine.sign(Ready)
+        machine.ping()
+        try:
+            async with asyncio.timeout(silence_s):
+                answered = await machine.sign(Pong)
+        except TimeoutError:
+            raise Unresponsive(silence_s, machine) from None
+        if not answered:
+            return False

@@ -34,6 +34,9 @@ class QemuConfig:
     boot_watchdog_s: float = 20.0
     """A boot without a sign of life for so long is killed and tried once more. The agent's hello
     comes after some 2 s under TCG on an idle machine."""
+    silence_watchdog_s: float = 10.0
+    """After its hello a booting guest is pinged while the function gets ready; one that does not
+    answer for so long hangs, and is killed and tried once more. A slow function is none of this."""
     restore_watchdog_s: float = 5.0
     translation_cache_mib: int = 128
     """Bound on TCG's translated code; QEMU's own default is up to 1 GiB. 64 is measured neutral."""

@@ -18,12 +18,12 @@ from aether.vmm.console import Console
 from aether.vmm.control import ControlChannel
 from aether.vmm.end_latch import EndLatch
 from aether.vmm.frames import ControlError, Frame
-from aether.vmm.messages import Ended, Hello, IdentityTaken, Message, Pong, Ready, Status
+from aether.vmm.messages import Ended, Hello, IdentityTaken, Message, Pong, Ready, Status, ping
 from aether.vmm.qemu import sockets
 from aether.vmm.qemu.command import GUEST_IP
 from aether.vmm.qemu.process import Process
 
-Sign = Hello | Ready | IdentityTaken | Status
+Sign = Hello | Ready | IdentityTaken | Status | Pong
 """Messages that a start waits for."""
 
 
@@ -109,6 +109,12 @@ class QemuMachine:
         await self._signs[kind].wait()
         return self._latch.value is None
 
+    def ping(self) -> None:
+        """Ask for a new `Pong`."""
+        if self._latch.value is None:
+            self._signs[Pong].clear()
+            self.send(ping(b""))
+
     def send(self, frame: Frame) -> None:
         if self._control is not None:
             self._control.send(frame)
@@ -158,7 +164,7 @@ class QemuMachine:
             self._told = message.end
             # The guest would reboot by itself; nothing in it is worth the wait.
             self.process.kill()
-        elif not isinstance(message, Pong):
+        else:
             self._signs[type(message)].set()
 
     def _on_failure(self, error: ControlError) -> None:
