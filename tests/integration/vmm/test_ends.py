@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import select
@@ -21,8 +22,9 @@ from tests.contract.vmm_contract import call, within
 from tests.integration.vmm.test_restore import evaluate
 
 from aether.ports.vmm import BootFailed, EndReason, MachineSpec, ignore_log
-from aether.vmm.qemu import QemuConfig, QemuVmm, host
+from aether.vmm.qemu import QemuConfig, QemuVmm, boot, host
 from aether.vmm.qemu.machine import QemuMachine
+from aether.vmm.qemu.monitor import monitor_session
 
 pytestmark = pytest.mark.vm
 
@@ -73,34 +75,26 @@ async def test_a_hanging_guest_is_tried_twice(
     await vmm.close()
 
 
+@pytest.mark.usefixtures("nothing_left")
 async def test_a_guest_that_hangs_after_its_hello_is_tried_again(
-    vmm: QemuVmm, silent_spec: MachineSpec, config: QemuConfig, monkeypatch: pytest.MonkeyPatch
+    silent_spec: MachineSpec, config: QemuConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The virtual CPUs of the first attempt are stopped behind the driver's back."""
-    hung: list[QemuMachine] = []
-    starting = asyncio.Event()
-
-    def on_log(_line: LogLine) -> None:
-        starting.set()
-
-    eager = QemuVmm(
-        replace(config, run_dir=config.run_dir.with_name("eager"), silence_watchdog_s=1.0, boot_watchdog_s=60)
-    )
     monkeypatch.setattr(boot, "PING_EVERY_S", 0.2)
+    vmm = QemuVmm(replace(config, silence_watchdog_s=1.0))
+    started = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        booting = group.create_task(eager.boot(silent_spec, within(100), on_log))
-        await starting.wait()
-        [machine] = eager._host.machines.values()
-        async with monitor_session(machine.place.directory) as monitor:
+        booting = group.create_task(vmm.boot(silent_spec, within(100), lambda _line: started.set()))
+        await started.wait()
+        [first] = vmm._host.machines.values()
+        async with monitor_session(first.place.directory) as monitor:
             await monitor.execute("stop")
-        hung.append(machine)
-        await machine.ended()
-        while not eager._host.machines:
+        await first.ended()
+        while not vmm._host.machines:
             await asyncio.sleep(0)
-        [second] = eager._host.machines.values()
-        assert second is not machine
+        assert list(vmm._host.machines.values()) != [first]
         booting.cancel()
-    await eager.close()
+    await vmm.close()
 
 
 @pytest.mark.parametrize(

@@ -1,2 +1,3 @@
-// Runs, and never listens.
+// Runs, says so, and never listens.
+console.log("started");
 setInterval(() => {}, 1000);
