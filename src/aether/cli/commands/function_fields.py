@@ -1,0 +1,69 @@
+"""The options of `aether deploy` that are fields of the function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from aether.cli.failures import WrongUsage
+
+
+@Parameter(name="*", group="Function")
+@dataclass(frozen=True)
+class Fields:
+    """What stays as it is when it isn't given."""
+
+    runtime: str | None = None
+    """What runs it: see `aether runtime list`. Default for a new function: node"""
+
+    entrypoint: str | None = None
+    """File that is run. Default: handler.js, package.json's main, index.js, server.js or the like."""
+
+    memory_mb: Annotated[int | None, Parameter(name="--memory")] = None
+    """Memory of an instance in MB. Default for a new function: 128"""
+
+    vcpu: int | None = None
+    """Virtual CPUs of an instance. Default for a new function: 1"""
+
+    port: int | None = None
+    """Port that the function listens on. Default for a new function: 3000"""
+
+    timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None
+    """Seconds until its answer must have begun. Default for a new function: 30"""
+
+    max_concurrency: int | None = None
+    """Requests that one instance runs at once. Default for a new function: 16"""
+
+    min_instances: int | None = None
+    """Instances kept though idle. Default for a new function: 0"""
+
+    max_instances: int | None = None
+    """Instances under load. Default for a new function: 20"""
+
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+NOTHING_GIVEN = Fields()
+
+
+def environment(
+    given: Iterable[str], unset: Iterable[str], current: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """The whole new environment under its field's name; nothing if it stays."""
+    wanted = dict(current)
+    for name in unset:
+        wanted.pop(name, None)
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals and name not in os.environ:
+            raise WrongUsage(
+                f"--env {name}: there is no such variable in your shell.",
+                hint="Give NAME=value, or export it.",
+            )
+        wanted[name] = value if equals else os.environ[name]
+    return {} if wanted == current else {"env_vars": wanted}
