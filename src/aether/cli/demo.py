@@ -36,7 +36,7 @@ def demo(path: Path = Path("examples/hello-node"), /) -> None:
     It takes a free port and a temporary data directory, and leaves nothing behind. The last line
     on stdout is one JSON object.
 
-    Examples:
+    **Examples**
 
     ```
     aether demo

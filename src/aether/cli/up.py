@@ -44,7 +44,7 @@ def up(
     It runs until Ctrl-C or SIGTERM, which let running requests end first; a second one doesn't wait.
     Functions are kept in the data directory, and are there again after the next start.
 
-    Examples:
+    **Examples**
 
     ```
     aether up
