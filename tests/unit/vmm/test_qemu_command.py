@@ -72,4 +72,5 @@ def test_root_is_given_up_for_a_user_without_groups_or_capabilities() -> None:
     assert "--reuid 64005 --regid 64000 --clear-groups" in prefix
     assert "--bounding-set -all --inh-caps -all" in prefix
     assert prefix.endswith("--pdeathsig KILL")
-    assert privilege_prefix(CONFIG, None, dies_with_us=False) == ["setpriv", "--no-new-privs"]
+    assert prefix.startswith("prlimit --core=0 -- setpriv --no-new-privs ")
+    assert privilege_prefix(CONFIG, None, dies_with_us=False)[-2:] == ["setpriv", "--no-new-privs"]

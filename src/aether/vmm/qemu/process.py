@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import select
 import signal
 import subprocess
@@ -25,7 +24,8 @@ ERROR_OUTPUT_BYTES = 8 * 1024
 
 def privilege_prefix(config: QemuConfig, uid: int | None, *, dies_with_us: bool) -> list[str]:
     """A command that gives up what QEMU must not have, then becomes it. `uid` None: we are no root."""
-    prefix = ["setpriv", "--no-new-privs"]
+    # A core dump would hold the guest's memory.
+    prefix = ["prlimit", "--core=0", "--", "setpriv", "--no-new-privs"]
     if uid is not None:
         prefix += ["--reuid", str(uid), "--regid", str(config.uid_base), "--clear-groups"]
         prefix += ["--bounding-set", "-all", "--inh-caps", "-all"]
@@ -87,9 +87,6 @@ class Process:
             raise
         finally:
             os.close(writer)
-        # A core dump would hold the guest's memory.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            resource.prlimit(child.pid, resource.RLIMIT_CORE, (0, 0))
         process = cls(child.pid, os.pidfd_open(child.pid), on_exit)
         process._child = child
         process._output = reader
