@@ -110,6 +110,9 @@ class Up:
     url: str
     log: Path
     http: httpx.Client = field(init=False)
+    asked: bool = False
+    machines: list[int] = field(default_factory=list)
+    """Process ids of the QEMUs that were there when it was asked to stop."""
 
     def __post_init__(self) -> None:
         key = (self.data_dir / "api-key").read_text().strip()
@@ -147,24 +150,22 @@ class Up:
         return self.http.get(f"/api/functions/{name}/instances").json()
 
     def vms(self) -> list[int]:
-        """Processes of its QEMUs."""
-        return processes_naming(self.data_dir, "qemu-system")
+        """Process ids of its QEMUs: they are its children, and it has no others while it rests."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(child) for child in children if b"qemu" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+    def ask_to_stop(self, number: int = signal.SIGTERM) -> None:
+        """Once: a second signal means not to wait any longer."""
+        if not self.asked:
+            self.asked = True
+            self.machines = self.vms()
+            self.process.send_signal(number)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
+        self.ask_to_stop(number)
+        code = self.process.wait(STOP_WITHIN_S)
         self.http.close()
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(STOP_WITHIN_S)
-
-
-def processes_naming(path: Path, program: str = "") -> list[int]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            command = (process / "cmdline").read_bytes()
-            if bytes(path) in command and program.encode() in command:
-                found.append(int(process.name))
-    return found
+        return code
 
 
 def until(condition: Callable[[], object], within_s: float = 30.0) -> None:
@@ -198,10 +199,14 @@ def start(user: User, data_dir: Path, *options: str) -> Up:
     return Up(user, data_dir, process, found[0], log)
 
 
-def assert_nothing_left(data_dir: Path) -> None:
-    until(lambda: not processes_naming(data_dir), 5.0)
-    left = [p for folder in ("run", "work") for p in (data_dir / folder).rglob("*") if not p.is_dir()]
-    assert left == []
+def assert_nothing_left(up: Up) -> None:
+    assert not [machine for machine in up.machines if Path(f"/proc/{machine}").exists()]
+    assert files_left(up.data_dir) == []
+
+
+def files_left(data_dir: Path) -> list[Path]:
+    """Sockets and temporary files; the rest of a data directory is there to stay."""
+    return [p for folder in ("run", "work") for p in (data_dir / folder).rglob("*") if not p.is_dir()]
 
 
 @contextlib.contextmanager
@@ -217,7 +222,7 @@ def platform(user: User, name: str) -> Iterator[Up]:
     finally:
         code = up.stop()
     assert code == 0, up.log.read_text()[-3000:]
-    assert_nothing_left(up.data_dir)
+    assert_nothing_left(up)
 
 
 @pytest.fixture(scope="module")

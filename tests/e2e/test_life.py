@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import User, assert_nothing_left, platform, processes_naming, start, until
+from tests.e2e.conftest import Up, User, assert_nothing_left, files_left, platform, start, until
 
 pytestmark = pytest.mark.vm
 
@@ -26,14 +26,13 @@ def test_functions_are_there_after_a_restart_and_after_kill_9(user):
         assert first.call("hello").text == "hello"
     second = start(user, first.data_dir)
     assert second.call("hello").text == "hello"
-    machines = second.vms()
-    assert machines
     second.stop(signal.SIGKILL)
-    until(lambda: not processes_naming(first.data_dir), 5.0)
+    assert second.machines
+    until(lambda: not any(Path(f"/proc/{machine}").exists() for machine in second.machines), 5.0)
     third = start(user, first.data_dir)
     assert third.call("hello").text == "hello"
     assert third.stop() == 0
-    assert_nothing_left(first.data_dir)
+    assert_nothing_left(third)
 
 
 def test_a_running_call_ends_when_the_platform_is_asked_to_stop(user):
@@ -43,15 +42,16 @@ def test_a_running_call_ends_when_the_platform_is_asked_to_stop(user):
         answers: list[str] = []
         caller = threading.Thread(target=lambda: answers.append(up.call("slow").text))
         caller.start()
-        until(lambda: "in_flight 1" in _in_flight(up) or len(up.instances("slow")) == 1)
-        up.process.send_signal(signal.SIGTERM)
+        until(lambda: "1.0" in _in_flight(up))
+        up.ask_to_stop()
         caller.join(30)
     assert answers == ["slow"]
 
 
-def _in_flight(up) -> str:
-    rows = up.instances("slow")
-    return " ".join(f"in_flight {row.get('in_flight')}" for row in rows)
+def _in_flight(up: Up) -> str:
+    """Requests that run, as `/metrics` counts them."""
+    lines = up.http.get("/metrics").text.splitlines()
+    return next(line for line in lines if line.startswith("aether_running_requests"))
 
 
 def test_a_busy_port_is_a_clear_error(user):
@@ -70,7 +70,7 @@ def test_a_busy_port_is_a_clear_error(user):
     assert ran.returncode == 1
     assert f"Port {port} on 127.0.0.1 is in use" in ran.stderr
     assert "Traceback" not in ran.stderr
-    assert_nothing_left(base / "d")
+    assert files_left(base / "d") == []
 
 
 def test_a_second_platform_on_the_same_data_is_refused(user):

@@ -54,9 +54,10 @@ def demo(path: Path = Path("examples/hello-node"), /) -> None:
         )
     with tempfile.TemporaryDirectory(prefix="aether-demo-", ignore_cleanup_errors=True) as folder:
         data_dir = Path(folder) / "data"
-        with _platform(data_dir) as url:
+        with _platform(data_dir) as (process, url):
             figures = _show(path, url, data_dir)
-        left = _left_behind(data_dir)
+            machines = _machines(process)
+        left = _left_behind(data_dir, machines)
     if left:
         raise Refused(f"The platform left something behind: {', '.join(left)}.")
     say(f"{bold('Stopped', sys.stderr)}: no process, socket or temporary file is left.")
@@ -64,8 +65,8 @@ def demo(path: Path = Path("examples/hello-node"), /) -> None:
 
 
 @contextmanager
-def _platform(data_dir: Path) -> Iterator[str]:
-    """`aether up` as a process of its own; gives its URL. Its log goes to a file beside the data."""
+def _platform(data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`aether up` as a process of its own, and its URL. Its log goes to a file beside the data."""
     log = data_dir.parent / "log"
     _echo("aether up --port 0")
     with log.open("w") as output:
@@ -76,7 +77,7 @@ def _platform(data_dir: Path) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
         )
     try:
-        yield _url(process, log)
+        yield process, _url(process, log)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -111,7 +112,7 @@ def _show(path: Path, url: str, data_dir: Path) -> dict[str, object]:
         warm_p50_ms = statistics.median(warm_ms)
         say(f"{bold(f'{warm_p50_ms:.1f} ms', sys.stderr)}  median, {min(warm_ms):.1f} to {max(warm_ms):.1f}")
     _command(url, data_dir, "describe", NAME)
-    _command(url, data_dir, "logs", NAME)
+    _command(url, data_dir, "logs", NAME, "--limit", "3")
     with Client(url, key) as client:
         status = client.status()
         (instance,) = client.instances(NAME)
@@ -148,14 +149,13 @@ def _echo(command: str) -> None:
     say(f"\n{bold('$', sys.stderr)} {command}")
 
 
-def _left_behind(data_dir: Path) -> list[str]:
-    """Sockets and temporary files of the platform, and processes that name its directory."""
+def _left_behind(data_dir: Path, machines: list[Path]) -> list[str]:
+    """Sockets and temporary files of the platform, and machines that outlived it."""
     found = [str(p) for folder in ("run", "work") for p in (data_dir / folder).rglob("*") if not p.is_dir()]
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if bytes(data_dir) in command:
-            found.append(f"process {process.name}")
-    return found
+    return found + [f"process {machine.name}" for machine in machines if machine.exists()]
+
+
+def _machines(process: subprocess.Popen[bytes]) -> list[Path]:
+    """The VMM processes of a platform, in /proc."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [Path("/proc") / child for child in children]

@@ -104,6 +104,7 @@ class Embedded:
             ),
             registry=stores.registry,
             jobs=stores.jobs,
+            functions=stores.functions,
             invocations=stores.invocations,
             clock=stores.clock,
         )
@@ -116,7 +117,7 @@ class Embedded:
         try:
             worker = Worker(self._host(worker_id, lease), stores.registry, stores.jobs, Capacity())
             controller = Controller(
-                self.gateway.routes, self.gateway.activator, stores.registry, stores.functions, stores.clock
+                self.gateway.routes, self.gateway.activator, stores.registry, stores.clock
             )
             stop_worker = asyncio.Event()
             async with asyncio.TaskGroup() as group:

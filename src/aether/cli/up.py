@@ -103,8 +103,8 @@ async def _run(settings: Settings, vmm: QemuVmm, images: Images) -> None:
         platform = Embedded(settings, stores, vmm, images.runtimes)
         try:
             await platform.run(stop, lambda address: _announce(settings, vmm, address))
-        except* OSError as group:
-            raise _busy(settings, group) from group
+        except ExceptionGroup as group:
+            raise _reason(settings, group) from group
     say("Stopped.")
 
 
@@ -134,16 +134,18 @@ def _announce(settings: Settings, vmm: QemuVmm, address: tuple[str, int]) -> Non
     sys.stderr.flush()
 
 
-def _busy(settings: Settings, group: BaseExceptionGroup[OSError]) -> Exception:
-    """What the first OSError of the group means, in a sentence."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
+def _reason(settings: Settings, group: ExceptionGroup) -> Exception:
+    """What the first error of the group means, in a sentence where it is a user's to mend."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+    if not isinstance(error, OSError):
+        return error
+    if error.errno == errno.EADDRINUSE:
         return Refused(
             f"Port {settings.port} on {settings.host} is in use.",
             hint="Stop what listens there, or take another: aether up --port N (0 takes a free one)",
         )
-    if isinstance(error, OSError) and error.errno in {errno.EADDRNOTAVAIL, errno.EACCES}:
+    if error.errno in {errno.EADDRNOTAVAIL, errno.EACCES}:
         return Refused(f"Can't listen on {settings.host}:{settings.port}: {error.strerror}.")
-    return error if isinstance(error, Exception) else Refused(f"The platform ended: {error!r}.")
+    return error

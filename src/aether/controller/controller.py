@@ -14,7 +14,6 @@ from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.scaling import FunctionFacts, InstanceFacts, decide
 from aether.domain.worker import InstanceLoad, Worker
 from aether.ports.clock import Clock
-from aether.ports.function_store import FunctionStore
 from aether.ports.registry import Registry
 
 log = structlog.get_logger()
@@ -49,13 +48,10 @@ class Demand(Protocol):
 class Controller:
     """Scales every function; `run` is its whole life."""
 
-    def __init__(
-        self, routes: Routes, demand: Demand, registry: Registry, functions: FunctionStore, clock: Clock
-    ) -> None:
+    def __init__(self, routes: Routes, demand: Demand, registry: Registry, clock: Clock) -> None:
         self._routes = routes
         self._demand = demand
         self._registry = registry
-        self._functions = functions
         self._clock = clock
         self._retry_at_s: dict[str, float] = {}
 
@@ -70,7 +66,6 @@ class Controller:
             await asyncio.sleep(EVERY_S)
 
     async def _look_at(self, function: FunctionConfig) -> None:
-        await self._note_good(function)
         self._retry_broken(function)
         if not self._routes.serving(function).code_sha256:
             return
@@ -81,16 +76,6 @@ class Controller:
         for instance_id in decision.drain:
             log.info("scaling down", function=function.name, instance=instance_id)
             await self._registry.set_status(function.id, instance_id, InstanceStatus.DRAINING)
-
-    async def _note_good(self, function: FunctionConfig) -> None:
-        """The newest version was seen ready: remember it as the one to fall back on."""
-        newest = function.version
-        if function.good is not None and function.good.revision >= newest.revision:
-            return
-        if any(i.revision == newest.revision for i in self._routes.instances(function.id)):
-            await self._functions.mark_good(function.id, newest)
-            stored = await self._functions.get(function.id)
-            await self._registry.put_function(stored.to_config())
 
     def _retry_broken(self, function: FunctionConfig) -> None:
         if not self._routes.is_broken(function):

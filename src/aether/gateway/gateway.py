@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,15 +15,18 @@ from aether.domain.ids import new_id
 from aether.gateway.activator import Activator
 from aether.gateway.api_server import serve_api
 from aether.gateway.edge import Edge
+from aether.gateway.good_versions import GoodVersions
 from aether.gateway.metrics import GatewayMetrics
 from aether.gateway.recorder import Recorder
 from aether.gateway.routes import RouteTable
 from aether.http import Limits, Relay, Upstream
 from aether.ports.clock import Clock
+from aether.ports.function_store import FunctionStore
 from aether.ports.invocation_log import InvocationLog
 from aether.ports.job_queue import JobQueue
 from aether.ports.registry import Registry
 
+BACKLOG = 1024
 API_KEEPALIVE_S = 4.0
 """uvicorn closes an idle connection after 5 s; the relay drops it before."""
 
@@ -47,6 +51,7 @@ class Gateway:
         *,
         registry: Registry,
         jobs: JobQueue,
+        functions: FunctionStore,
         invocations: InvocationLog,
         clock: Clock,
     ) -> None:
@@ -56,6 +61,8 @@ class Gateway:
         self._stopping = False
         self.routes = RouteTable()
         self.activator = Activator(self.routes, jobs, clock, gateway_id=new_id("gw"))
+        self._good_versions = GoodVersions(functions, registry)
+        self.routes.on_ready = self._good_versions.seen_ready
         self.metrics = GatewayMetrics(self.routes, self.activator)
         self._recorder = Recorder(
             invocations, clock, self.metrics.dropped_records, keep=settings.keep_invocations
@@ -83,6 +90,7 @@ class Gateway:
             api=Upstream(path=str(self._settings.api_socket)),
             api_keys=frozenset(key.encode() for key in self._settings.api_keys),
         )
+        listening = _listen(self._settings.host, self._settings.port)
         relay = Relay(edge, Limits(upstream_idle_s=API_KEEPALIVE_S), edge=True)
         api_stop = asyncio.Event()
         try:
@@ -90,11 +98,12 @@ class Gateway:
                 tasks = [
                     group.create_task(self.routes.follow(self._registry), name="route table"),
                     group.create_task(self.activator.run(), name="activator"),
+                    group.create_task(self._good_versions.run(), name="good versions"),
                     group.create_task(self._recorder.run(), name="recorder"),
                 ]
                 group.create_task(serve_api(api, self._settings.api_socket, api_stop), name="API server")
                 await self.routes.loaded.wait()
-                address = await relay.listen(self._settings.host, self._settings.port)
+                address = await relay.listen(sock=listening)
                 assert not isinstance(address, str)
                 on_ready(address)
                 await stop.wait()
@@ -106,3 +115,9 @@ class Gateway:
                     task.cancel()
         finally:
             await relay.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Before anything else starts, so that a port that is taken costs nothing. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)

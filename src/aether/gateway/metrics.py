@@ -72,14 +72,18 @@ class _Now(Collector):
     def collect(self) -> Iterable[Metric]:
         instances = GaugeMetricFamily("aether_instances", "Instances known here", labels=["status"])
         counts: Count[str] = Count()
-        waiting = starting = 0
+        waiting = starting = running = 0
         for function in self._routes.functions():
             counts.update(i.status.value for i in self._routes.instances(function.id))
             waiting += self._activator.waiting(function.id)
             starting += self._activator.starting(function.id)
+            running += sum(slot.in_flight for slot in self._routes.slots(function.id))
         for status in ("ready", "draining"):
             instances.add_metric([status], counts[status])
         instances.add_metric(["starting"], starting)
         yield instances
+        yield GaugeMetricFamily(
+            "aether_running_requests", "Calls at instances, of this gateway", value=running
+        )
         yield GaugeMetricFamily("aether_waiting_requests", "Calls waiting for an instance", value=waiting)
         yield GaugeMetricFamily("aether_workers", "Workers known here", value=len(self._routes.workers))

@@ -43,9 +43,11 @@ class Slot:
 class RouteTable:
     """Functions, instances and workers, as last known. Reads touch no store and never wait."""
 
-    def __init__(self, on_change: Callable[[str], None] = lambda _function_id: None) -> None:
-        self.on_change = on_change
+    def __init__(self) -> None:
+        self.on_change: Callable[[str], None] = lambda _function_id: None
         """Called with a function's id whenever its configuration or its instances changed."""
+        self.on_ready: Callable[[FunctionConfig], None] = lambda _function: None
+        """Called when an instance of a function's newest version is ready."""
         self.loaded = asyncio.Event()
         self.workers: dict[str, Worker] = {}
         self.revision = 0
@@ -184,8 +186,10 @@ class RouteTable:
             slots[instance.instance_id] = Slot(instance)
         else:
             slot.instance, slot.lost = instance, False
-        if instance.revision is not None and self._broken.get(instance.function_id) == instance.revision:
-            del self._broken[instance.function_id]
+        function = self._functions.get(instance.function_id)
+        if function is not None and function.version.revision == instance.revision:
+            self._broken.pop(function.id, None)
+            self.on_ready(function)
         self.on_change(instance.function_id)
 
     def _remove(self, key: str) -> None:

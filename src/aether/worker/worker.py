@@ -134,6 +134,7 @@ class Worker:
                 )
         finally:
             del self._instances[instance_id]
+            self._prune_code()
             self._changed.set()
 
     def _limits(self, function_id: str) -> Limits:

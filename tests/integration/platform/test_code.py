@@ -12,16 +12,11 @@ def cached(platform) -> set[str]:
 async def test_code_that_no_version_names_leaves_the_workers_cache(platform):
     await platform.deploy("hello")
     await platform.client.get("/functions/hello")
-    routes = platform.embedded.gateway.routes
-    await platform.until(lambda: routes.find("hello").good is not None)
     (first,) = cached(platform)
     second = (await platform.upload("hello", archive(handler_js="// two"))).json()["sha256"]
+    assert first != second
     await platform.client.get("/functions/hello")
-    assert cached(platform) == {first, second}
-    await platform.until(lambda: routes.find("hello").good.code_sha256 == second)
-    third = (await platform.upload("hello", archive(handler_js="// three"))).json()["sha256"]
-    await platform.client.get("/functions/hello")
-    await platform.until(lambda: cached(platform) == {second, third})
+    await platform.until(lambda: cached(platform) == {second})
 
 
 async def test_a_deleted_functions_code_leaves_the_workers_cache(platform):
