@@ -14,6 +14,8 @@ from aether.http import Exchange, Outcome, Request
 
 ERROR_HEADER = b"x-aether-error"
 """By it an instance proxy tells that an answer is the platform's own error, and which."""
+MAX_PATH = 1024
+"""Characters of a path that are recorded."""
 _BAD_GATEWAY = 500
 _TIMEOUT = 504
 
@@ -26,6 +28,7 @@ class Call:
         "cold",
         "deadline",
         "error",
+        "forwarded",
         "function",
         "path",
         "phases",
@@ -52,6 +55,7 @@ class Call:
         self.deadline = deadline
         self.started_at = started_at
         self.slot: Slot | None = None
+        self.forwarded = False
         self.cold = False
         self.phases: Mapping[str, float] = {}
         self.error: str | None = None
@@ -80,9 +84,22 @@ class Call:
             instance_id=self.slot.instance.instance_id if self.slot else None,
             http_status=exchange.status or None,
             method=self.request.method.decode("latin-1"),
-            path=self.target.decode("latin-1")[:1024],
+            path=self.target.decode("latin-1")[:MAX_PATH],
             cold=self.cold,
             phases=phases,
+        )
+
+    def given_up(self, now: datetime) -> Invocation:
+        """The client went while the call still waited for an instance."""
+        return Invocation(
+            id=self.call_id,
+            function_id=self.function.id,
+            status=InvocationStatus.CANCELLED,
+            duration_ms=round((now - self.started_at).total_seconds() * 1000),
+            started_at=self.started_at,
+            error_message="the client went before an instance was there",
+            method=self.request.method.decode("latin-1"),
+            path=self.target.decode("latin-1")[:MAX_PATH],
         )
 
     def _status(self, exchange: Exchange) -> InvocationStatus:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable
 
@@ -13,25 +12,21 @@ from aether.domain.deadline import Deadline
 from aether.domain.errors import (
     AetherError,
     BadRequest,
-    DeadlineExceeded,
     FunctionNotFound,
     InstanceFailed,
-    NoCapacity,
     NoCode,
-    RequestTimeout,
 )
-from aether.domain.ids import CALL_ID, new_id
 from aether.domain.instance import InstanceStatus
 from aether.gateway.activator import Activator
 from aether.gateway.call import Call
 from aether.gateway.metrics import GatewayMetrics
+from aether.gateway.platform_errors import answer_for, call_id_of, failure_of, refusal
 from aether.gateway.recorder import Recorder
 from aether.gateway.routes import RouteTable, Slot
 from aether.http import (
     Answer,
     Exchange,
     Failure,
-    FailureKind,
     Forward,
     Request,
     Undelivered,
@@ -45,13 +40,6 @@ _INVOCATION = re.compile(rb"/functions/([^/?]+)(/[^?]*)?(\?.*)?", re.DOTALL)
 _OURS = frozenset({b"x-call-id", b"x-timeout-ms", b"x-aether-deadline-ms", b"x-aether-refused"})
 _OURS_AND_KEY = _OURS | {b"authorization"}
 _CALL_ID_ONLY = frozenset({b"x-call-id"})
-_REFUSALS = {
-    408: "request_timeout",
-    413: "body_too_large",
-    414: "uri_too_long",
-    431: "headers_too_large",
-    503: "queue_full",
-}
 
 
 class Edge:
@@ -79,14 +67,14 @@ class Edge:
     # What the relay asks
 
     def begin(self, request: Request) -> Forward | Answer | Awaitable[Forward | Answer]:
-        call_id = _call_id(request)
+        call_id = call_id_of(request)
         match = _INVOCATION.fullmatch(request.target)
         if match is None:
             return self._to_api(request, call_id)
         try:
             call = self._call(request, call_id, match)
         except AetherError as error:
-            return _error_answer(error, call_id)
+            return answer_for(error, call_id)
         return self._place(call)
 
     def undelivered(
@@ -94,25 +82,24 @@ class Edge:
     ) -> Forward | Answer | Awaitable[Forward | Answer]:
         call = exchange.context
         if not isinstance(call, Call):
-            return _error_answer(
-                InstanceFailed("the management API is not running"), _call_id(exchange.request)
+            return answer_for(
+                InstanceFailed("the management API is not running"), call_id_of(exchange.request)
             )
         self._give_up_slot(call, why)
         return self._place(call)
 
     def failed(self, exchange: Exchange, failure: Failure) -> Answer:
         call = exchange.context
-        error = _failure(failure, call.slot if isinstance(call, Call) else None)
-        if isinstance(call, Call):
-            call.error = error.message
-            return _error_answer(error, call.call_id)
-        return _error_answer(error, _call_id(exchange.request))
+        if not isinstance(call, Call):
+            return answer_for(failure_of("the management API", failure), call_id_of(exchange.request))
+        error = failure_of(
+            f"instance {call.slot.instance.instance_id}" if call.slot else "no instance", failure
+        )
+        call.error = error.message
+        return answer_for(error, call.call_id)
 
     def refused(self, request: Request | None, status: int, reason: str) -> Answer:
-        call_id = _call_id(request) if request is not None else new_id("call")
-        error = BadRequest(reason)
-        error.status, error.code = status, _REFUSALS.get(status, error.code)
-        return _error_answer(error, call_id)
+        return answer_for(refusal(status, reason), call_id_of(request))
 
     def finished(self, exchange: Exchange) -> None:
         call = exchange.context
@@ -189,15 +176,19 @@ class Edge:
             grant = await self._activator.acquire(call.function, call.deadline)
         except AetherError as error:
             call.error = error.message
-            answer = _error_answer(error, call.call_id)
+            answer = answer_for(error, call.call_id)
             answer.context = call
             return answer
+        except asyncio.CancelledError:
+            if not call.forwarded:  # else the relay knows of the call, and `finished` records it
+                self._recorder.record(call.given_up(self._clock.now()))
+            raise
         call.cold = call.cold or grant.cold
         call.phases = {p: call.phases.get(p, 0.0) + ms for p, ms in grant.phases.items()}
         return self._forward(call, grant.slot)
 
     def _forward(self, call: Call, slot: Slot) -> Forward:
-        call.slot = slot
+        call.slot, call.forwarded = slot, True
         limits = call.function.limits
         remaining_s = call.deadline.remaining_s(self._clock.monotonic())
         instance = slot.instance
@@ -234,35 +225,3 @@ class Edge:
                 reason=why.detail,
                 draining=slot.instance.status is InstanceStatus.DRAINING,
             )
-
-
-def _failure(failure: Failure, slot: Slot | None) -> AetherError:
-    who = f"instance {slot.instance.instance_id}" if slot is not None else "the management API"
-    match failure.kind:
-        case FailureKind.DEADLINE:
-            return DeadlineExceeded(f"{who} did not answer before the deadline (phase: fn)")
-        case FailureKind.BODY_TIMEOUT:
-            return RequestTimeout("the request's body came too slowly")
-        case FailureKind.MALFORMED:
-            return InstanceFailed(f"{who} answered with malformed HTTP: {failure.detail}")
-        case FailureKind.UNREACHABLE:
-            return NoCapacity(f"no instance took the request: {failure.detail}")
-        case _:
-            return InstanceFailed(f"{who} broke the connection before it answered")
-
-
-def _call_id(request: Request) -> str:
-    told = request.header(b"x-call-id")
-    if told is not None:
-        text = told.decode("latin-1")
-        if CALL_ID.fullmatch(text):
-            return text
-    return new_id("call")
-
-
-def _error_answer(error: AetherError, call_id: str) -> Answer:
-    """The one place where an error of a call becomes an answer."""
-    headers: tuple[tuple[str, str], ...] = (("X-Call-Id", call_id),)
-    if error.retry_after_s is not None:
-        headers += (("Retry-After", str(error.retry_after_s)),)
-    return Answer(error.status, json.dumps(error.body(call_id)).encode(), headers=headers)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx
+import pytest
+
 from aether.vmm.simulated.behaviour import Behaviour
 
 
@@ -131,3 +134,16 @@ async def test_metrics_count_calls_and_cold_starts(platform):
     assert f'aether_requests_total{{function="{function_id}",status="200"}} 2.0' in text
     assert f'aether_cold_start_seconds_count{{function="{function_id}"}} 1.0' in text
     assert 'aether_instances{status="ready"} 1.0' in text
+
+
+async def test_a_client_that_goes_while_it_waits_is_recorded_as_cancelled(platform):
+    platform.behave["slow"] = Behaviour(boot_s=30)
+    function_id = await platform.deploy("hello", env_vars={"BEHAVE": "slow"})
+    with pytest.raises(httpx.ReadTimeout):
+        await platform.client.get("/functions/hello", timeout=0.3)
+    rows: list[dict] = []
+    async with asyncio.timeout(10):
+        while not rows:
+            rows = (await platform.client.get("/api/functions/hello/invocations")).json()
+    assert [row["status"] for row in rows] == ["cancelled"]
+    assert platform.embedded.gateway.activator.waiting(function_id) == 0

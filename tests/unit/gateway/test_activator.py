@@ -176,16 +176,18 @@ async def test_deleting_the_function_ends_the_wait(parts):
         await task
 
 
-async def test_phases_of_the_start_are_told_to_the_one_it_was_for(parts):
+async def test_all_who_waited_for_a_start_are_cold_and_told_its_phases(parts):
     config = await parts.put(function())
-    (task,) = await waiting(parts, config, 1)
+    tasks = await waiting(parts, config, 2)
     (claim,) = await taken(parts, 1)
     job = claim.job
     await claim.reply(JobReply(job.request_id, "fn-1", 1, "a", phases={"boot": 5.0, "ready": 2.0}))
     await parts.lease.put_instance(instance("a"))
-    grant = await task
-    assert grant.cold
-    assert {"queue", "boot", "ready"} == grant.phases.keys()
+    for grant in await asyncio.gather(*tasks):
+        assert grant.cold
+        assert {"queue", "boot", "ready"} == grant.phases.keys()
+    later = await parts.activator.acquire(config, soon())
+    assert not later.cold
 
 
 async def test_a_lost_slot_is_not_chosen_until_the_registry_speaks_of_it_again(parts):

@@ -1,0 +1,64 @@
+"""Errors of a call as answers: the one place where they are worded for HTTP."""
+
+from __future__ import annotations
+
+import json
+
+from aether.domain.errors import (
+    AetherError,
+    BadRequest,
+    DeadlineExceeded,
+    InstanceFailed,
+    NoCapacity,
+    RequestTimeout,
+)
+from aether.domain.ids import CALL_ID, new_id
+from aether.http import Answer, Failure, FailureKind, Request
+
+_REFUSALS = {
+    408: "request_timeout",
+    413: "body_too_large",
+    414: "uri_too_long",
+    431: "headers_too_large",
+    503: "queue_full",
+}
+
+
+def call_id_of(request: Request | None) -> str:
+    """The request's own, if it is a sane token; else a new one."""
+    told = request.header(b"x-call-id") if request is not None else None
+    if told is not None:
+        text = told.decode("latin-1")
+        if CALL_ID.fullmatch(text):
+            return text
+    return new_id("call")
+
+
+def answer_for(error: AetherError, call_id: str) -> Answer:
+    """The contract's JSON form, with `X-Call-Id` and, where there is one, `Retry-After`."""
+    headers: tuple[tuple[str, str], ...] = (("X-Call-Id", call_id),)
+    if error.retry_after_s is not None:
+        headers += (("Retry-After", str(error.retry_after_s)),)
+    return Answer(error.status, json.dumps(error.body(call_id)).encode(), headers=headers)
+
+
+def refusal(status: int, reason: str) -> AetherError:
+    """What the relay would not take."""
+    error = BadRequest(reason)
+    error.status, error.code = status, _REFUSALS.get(status, error.code)
+    return error
+
+
+def failure_of(who: str, failure: Failure) -> AetherError:
+    """What became of a request that was forwarded to `who`."""
+    match failure.kind:
+        case FailureKind.DEADLINE:
+            return DeadlineExceeded(f"{who} did not answer before the deadline (phase: fn)")
+        case FailureKind.BODY_TIMEOUT:
+            return RequestTimeout("the request's body came too slowly")
+        case FailureKind.MALFORMED:
+            return InstanceFailed(f"{who} answered with malformed HTTP: {failure.detail}")
+        case FailureKind.UNREACHABLE:
+            return NoCapacity(f"{who} did not take the request: {failure.detail}")
+        case _:
+            return InstanceFailed(f"{who} broke the connection before it answered")
