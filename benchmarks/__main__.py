@@ -7,7 +7,10 @@ import importlib
 
 from benchmarks import report
 
-SUITES = {"coldstart": "What a microVM's boot and restore take, beside bare QEMU doing the same"}
+SUITES = {
+    "coldstart": "What a microVM's boot and restore take, beside bare QEMU doing the same",
+    "relay": "Requests and bytes through gateway and instance proxy, beside nginx doing the same",
+}
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ def show(suite: str, metrics: Mapping[str, float]) -> None:
     width = max(map(len, metrics))
     print(f"\n{suite}")
     for name, value in metrics.items():
-        print(f"  {name.ljust(width)}  {value:10.2f}")
+        print(f"  {name.ljust(width)}  {value:10.3f}")
 
 
 def write(suite: str, metrics: Mapping[str, float]) -> Path:
