@@ -14,6 +14,7 @@ const CALL_ID = /^[\x21-\x7e]{1,128}$/;
 
 const port = Number(process.env.PORT || 3000);
 const calls = new AsyncLocalStorage(); // of { id, fail }: the call that code runs for
+Object.defineProperty(globalThis, Symbol.for('aether.calls'), { value: calls }); // for module/aether.cjs
 let listening = false; // somebody has called listen on PORT
 
 function complain(message) {
@@ -133,6 +134,12 @@ async function sendStream(source, response) {
   });
 }
 
+/** Generators and the like. An array can be iterated too, but is a value. */
+function streams(value) {
+  if (typeof value?.[Symbol.asyncIterator] === 'function') return true;
+  return typeof value?.[Symbol.iterator] === 'function' && typeof value.next === 'function';
+}
+
 /** Any value that a handler may return. */
 async function send(value, response) {
   if (response.headersSent || response.writableEnded) return;
@@ -148,7 +155,7 @@ async function send(value, response) {
   } else if (value instanceof Uint8Array) {
     typed('application/octet-stream');
     response.end(value);
-  } else if (typeof value?.[Symbol.asyncIterator] === 'function') {
+  } else if (streams(value)) {
     typed('application/octet-stream');
     await sendStream(value, response);
   } else {

@@ -29,11 +29,16 @@ ALSO = (
 
 USER = 1000
 FOLDERS = {
-    "code": 0o755, "dev": 0o755, "etc": 0o755, "opt/aether": 0o755, "proc": 0o755, "root": 0o700,
-    "run": 0o755, "sys": 0o755, "tmp": 0o1777, "usr/bin": 0o755, "usr/lib64": 0o755, "usr/sbin": 0o755,
-    "var/tmp": 0o1777,
+    "code": 0o755, "dev": 0o755, "etc": 0o755, "node_modules": 0o755, "opt/aether": 0o755, "proc": 0o755,
+    "root": 0o700, "run": 0o755, "sys": 0o755, "tmp": 0o1777, "usr/bin": 0o755, "usr/lib64": 0o755,
+    "usr/sbin": 0o755, "var/tmp": 0o1777,
 }  # fmt: skip
-LINKS = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/sbin"}
+LINKS = {
+    "bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64", "sbin": "usr/sbin",
+    "node_modules/aether": "../opt/aether/module",
+}  # fmt: skip
+"""The runtime's own module is where Node looks for packages last, after all that the code brings."""
+
 ETC = {
     "passwd": f"root:x:0:0:root:/root:/sbin/nologin\nfunction:x:{USER}:{USER}:function:/tmp:/sbin/nologin\n",
     "group": f"root:x:0:\nfunction:x:{USER}:\n",

@@ -23,7 +23,7 @@ SBIN = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
 @pytest.fixture(scope="session")
 def guest_images() -> Images:
     try:
-        return load_images(Path(os.environ.get("AETHER_CACHE", default_cache_dir())))
+        return load_images(Path(os.environ.get("AETHER_CACHE_DIR", default_cache_dir())))
     except MissingImages as error:
         if os.environ.get("CI"):
             raise
@@ -37,7 +37,7 @@ def function(guest_images: Images, tmp_path: Path) -> Callable[..., MachineSpec]
     def make(source: str, **changes) -> MachineSpec:
         folder, image = tmp_path / "code", tmp_path / "code.ext4"
         folder.mkdir()
-        (folder / "handler.js").write_text(source)
+        (folder / changes.get("entrypoint", "handler.js")).write_text(source)
         command = [
             "mkfs.ext4",
             "-q",

@@ -56,6 +56,7 @@ def test_the_root_has_what_a_guest_mounts_on_and_a_function_looks_for(tree):
     assert "function:x:1000:1000" in (tree / "etc/passwd").read_text()
     assert (tree / "etc/ssl/certs/ca-certificates.crt").read_text().count("BEGIN CERTIFICATE") > 100
     assert (tree / "opt/aether/bootstrap.cjs").is_file()
+    assert (tree / "node_modules/aether/aether.cjs").is_file()
 
 
 def test_the_root_is_small(node):

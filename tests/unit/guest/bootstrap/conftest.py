@@ -15,7 +15,8 @@ import pytest
 from aether.images.store import default_cache_dir
 from aether.images.tools import BuildTools
 
-BOOTSTRAP = Path(__file__).parents[4] / "guest" / "node" / "bootstrap.cjs"
+GUEST = Path(__file__).parents[4] / "guest" / "node"
+BOOTSTRAP = GUEST / "bootstrap.cjs"
 TIMEOUT_S = 20.0
 
 
@@ -94,6 +95,10 @@ class Function:
 
 @pytest.fixture
 def function(node, tmp_path):
-    one = Function(node, tmp_path)
+    """Laid out as in the guest: the code in a folder of its own, the runtime's module above it."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "aether").symlink_to(GUEST / "module")
+    one = Function(node, tmp_path / "code")
     yield one
     one.close()
