@@ -33,6 +33,24 @@ class FunctionStoreContract:
         await store.create(a_function())
         assert await store.get("fn-1") == await store.get("name-1") == a_function()
 
+    async def test_domain_is_one_functions_only(self, store):
+        await store.create(a_function(1, domains=("shop.example.com",)))
+        with pytest.raises(NameTaken) as taken:
+            await store.create(a_function(2, domains=("other.example.com", "shop.example.com")))
+        assert taken.value.fields == {"domains": "taken: shop.example.com"}
+        await store.create(a_function(2))
+        with pytest.raises(NameTaken):
+            await store.update(a_function(2, domains=("shop.example.com",)))
+        assert (await store.get("fn-2")).domains == ()
+
+    async def test_domain_is_free_again_when_its_function_gives_it_up_or_goes(self, store):
+        await store.create(a_function(1, domains=("shop.example.com",)))
+        await store.update(a_function(1, domains=()))
+        await store.create(a_function(2, domains=("shop.example.com",)))
+        await store.delete("fn-2")
+        await store.update(a_function(1, domains=("shop.example.com",)))
+        assert (await store.get("fn-1")).domains == ("shop.example.com",)
+
     async def test_every_field_is_kept(self, store):
         version = a_version(7, runtime="python", entrypoint="a b.py", code_sha256="ab" * 32, vcpu=4)
         version = replace(
@@ -44,6 +62,8 @@ class FunctionStoreContract:
             limits=Limits(timeout_s=0.25, max_instances=3, scale_to_zero_after_s=1.5),
             good=replace(version, revision=6, vcpu=2, env_vars={}),
             updated_at=NOW + timedelta(days=1),
+            domains=("a.example.com", "b.example.com"),
+            archive_sha256="cd" * 32,
         )
         await store.create(function)
         assert await store.get("fn-1") == function

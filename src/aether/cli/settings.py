@@ -8,6 +8,7 @@ where the wire contract has a name of its own (`PORT`, `KERNEL_PATH`, ...).
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterator
 from ipaddress import IPv4Address
@@ -26,7 +27,16 @@ UNIX_PATH_BYTES = 108
 SOCKET_NAME_BYTES = 60
 """Kept free below the socket directory for `{instance_id}/{name}.sock`."""
 
+LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 ExpandedPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+def domain_name(text: str) -> str:
+    """Lower-case, without the root's dot; one label will do, as for `fn.localhost`'s last."""
+    name = text.lower().strip(".")
+    if name and not all(LABEL.fullmatch(label) for label in name.split(".")):
+        raise ValueError("must be a host name like fn.example.com")
+    return name
 
 
 class InvalidSettings(InvalidRequest):
@@ -59,6 +69,11 @@ class Settings(BaseSettings):
         le=65535,
         validation_alias=AliasChoices("AETHER_PORT", "PORT"),
         description="Port that the gateway listens on; 0 takes a free one.",
+    )
+    base_domain: Annotated[str, AfterValidator(domain_name)] = Field(
+        default="",
+        description="`{name}.{base_domain}` leads to the function of that name, for applications that think "
+        "they live at `/`; empty for none.",
     )
     auth: Literal["on", "off"] = Field(
         default="on",

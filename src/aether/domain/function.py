@@ -10,6 +10,11 @@ from datetime import datetime
 NAME = re.compile(r"(?!fn-)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A DNS label that cannot be taken for an id. Source: the wire contract, "Defaults per function"."""
 
+DOMAIN = re.compile(
+    r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+"""A host name of two labels or more, in lower case; the last is not a number, so it is no address."""
+
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -60,10 +65,19 @@ class Function:
     limits: Limits = field(default_factory=Limits)
     good: Version | None = None
     """The newest version that was seen ready: what serves when `version` never gets ready."""
+    domains: tuple[str, ...] = ()
+    """Host names of its own, lower-case; each is one function's only."""
+    archive_sha256: str = ""
+    """Of the archive that the code came in; empty as long as there is none."""
 
     def to_config(self) -> FunctionConfig:
         return FunctionConfig(
-            id=self.id, name=self.name, version=self.version, limits=self.limits, good=self.good
+            id=self.id,
+            name=self.name,
+            version=self.version,
+            limits=self.limits,
+            good=self.good,
+            domains=self.domains,
         )
 
 
@@ -76,6 +90,7 @@ class FunctionConfig:
     version: Version
     limits: Limits
     good: Version | None = None
+    domains: tuple[str, ...] = ()
 
 
 def changed(current: Version, **changes: object) -> Version:

@@ -21,6 +21,7 @@ from aether.domain.errors import (
     FunctionNotFound,
     InstanceFailed,
     NoCapacity,
+    NoCode,
     OverLimit,
     QueueFull,
 )
@@ -72,6 +73,7 @@ class Activator:
             clock,
             reply_to=f"gateway:{gateway_id}:replies",
             changed=self.changed,
+            started=routes.rollouts.started,
             failed=self._start_failed,
             refused=self._fail,
         )
@@ -131,6 +133,20 @@ class Activator:
         """Ask for `count` instances of the version that serves now, ahead of any request."""
         for _ in range(count):
             self._starts.ask(function, self._routes.serving(function))
+
+    def start_newest(self, function: FunctionConfig) -> None:
+        """See to it that an instance of the newest version is there or on its way, whatever failed before.
+
+        Raises NoCode, NoCapacity.
+        """
+        if not function.version.code_sha256:
+            raise NoCode(f"{function.name} has no code yet")
+        present = any(s.serves(function.version.revision) for s in self._routes.slots(function.id))
+        if present or self._starts.count(function.id):
+            return
+        if not self._routes.has_room(function.version.memory_mb):
+            raise self._no_capacity(function)
+        self.try_again(function)
 
     def try_again(self, function: FunctionConfig) -> None:
         """Start the newest version although it failed before: it may have been bad luck."""
@@ -222,24 +238,18 @@ class Activator:
         )
 
     def _start_failed(self, reply: JobReply) -> None:
-        """Fall back on the last good version where there is one; else tell those who wait."""
+        """Those who wait are told, unless something else can serve them: the last good version, say."""
         function = self._routes.find(reply.function_id)
         if function is None:
             return
         log.warning("start failed", function=function.name, revision=reply.revision, reason=reply.error)
-        others = self._routes.ready(function) or self._starts.count(function.id)
-        if reply.capacity:
-            if not others:
-                self._fail(function.id, NoCapacity(reply.error))
+        if not reply.capacity:
+            self._routes.rollouts.failed(function, reply)
+        if self._routes.ready(function) or self._starts.count(function.id):
             return
-        good = function.good
-        if (
-            reply.revision == function.version.revision
-            and good is not None
-            and good.revision != reply.revision
-        ):
-            self._routes.mark_broken(function)
-        elif not others and reply.revision == self._routes.serving(function).revision:
+        if reply.capacity:
+            self._fail(function.id, NoCapacity(reply.error))
+        elif reply.revision == self._routes.serving(function).revision:
             error = f"{function.name} did not start: {reply.error}"
             self._fail(
                 function.id, InstanceFailed(error, hint=reply.console_tail or None, component="worker")

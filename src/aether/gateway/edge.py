@@ -16,6 +16,7 @@ from aether.domain.errors import (
     InstanceFailed,
     NoCode,
 )
+from aether.domain.function import FunctionConfig
 from aether.domain.instance import InstanceStatus
 from aether.gateway.activator import Activator
 from aether.gateway.call import Call
@@ -68,11 +69,11 @@ class Edge:
 
     def begin(self, request: Request) -> Forward | Answer | Awaitable[Forward | Answer]:
         call_id = call_id_of(request)
-        match = _INVOCATION.fullmatch(request.target)
-        if match is None:
-            return self._to_api(request, call_id)
         try:
-            call = self._call(request, call_id, match)
+            destination = self._destination(request)
+            if destination is None:
+                return self._to_api(request, call_id)
+            call = self._call(request, call_id, *destination)
         except AetherError as error:
             return answer_for(error, call_id)
         return self._place(call)
@@ -130,15 +131,29 @@ class Edge:
             upstream_may_refuse=False,
         )
 
-    def _call(self, request: Request, call_id: str, match: re.Match[bytes]) -> Call:
-        """Raises FunctionNotFound, NoCode, BadRequest."""
+    def _destination(self, request: Request) -> tuple[FunctionConfig, bytes] | None:
+        """The function that is meant, by host or by path, and the target as it sees it.
+
+        None for what the management API answers. Raises FunctionNotFound.
+        """
+        if self._routes.has_hosts:
+            host = request.host.lower().partition(b":")[0].removesuffix(b".").decode("latin-1")
+            function = self._routes.find_by_host(host)
+            if function is not None:
+                return function, request.target
+            if self._routes.owns_host(host):
+                raise _not_found(host)
+        match = _INVOCATION.fullmatch(request.target)
+        if match is None:
+            return None
         reference, path, query = match.groups(default=b"")
         function = self._routes.find(reference.decode("latin-1"))
         if function is None:
-            name = reference.decode("latin-1")[:80]
-            raise FunctionNotFound(
-                f"there is no function {name!r}", hint="`aether list` shows those there are"
-            )
+            raise _not_found(reference.decode("latin-1")[:80])
+        return function, (path or b"/") + query
+
+    def _call(self, request: Request, call_id: str, function: FunctionConfig, target: bytes) -> Call:
+        """Raises NoCode, BadRequest."""
         if not self._routes.serving(function).code_sha256:
             raise NoCode(
                 f"{function.name} has no code yet",
@@ -148,7 +163,7 @@ class Edge:
             request,
             function,
             call_id=call_id,
-            target=(path or b"/") + query,
+            target=target,
             deadline=self._deadline(request, function.limits.timeout_s),
             started_at=self._clock.now(),
         )
@@ -225,3 +240,7 @@ class Edge:
                 reason=why.detail,
                 draining=slot.instance.status is InstanceStatus.DRAINING,
             )
+
+
+def _not_found(what: str) -> FunctionNotFound:
+    return FunctionNotFound(f"there is no function {what!r}", hint="`aether list` shows those there are")

@@ -39,6 +39,8 @@ class GatewaySettings:
     api_socket: Path
     api_keys: frozenset[str]
     keep_invocations: timedelta
+    base_domain: str = ""
+    """`{name}.{base_domain}` leads to the function of that name; empty for none."""
     drain_timeout_s: float = 30.0
 
 
@@ -59,7 +61,7 @@ class Gateway:
         self._registry = registry
         self._clock = clock
         self._stopping = False
-        self.routes = RouteTable()
+        self.routes = RouteTable(settings.base_domain)
         self.activator = Activator(self.routes, jobs, clock, gateway_id=new_id("gw"))
         self._good_versions = GoodVersions(functions, registry)
         self.routes.on_ready = self._good_versions.seen_ready

@@ -13,6 +13,7 @@ from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig, Version
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import Worker
+from aether.gateway.rollouts import Rollouts
 from aether.ports.registry import Change, Entry, Registry, View
 
 log = structlog.get_logger()
@@ -43,7 +44,8 @@ class Slot:
 class RouteTable:
     """Functions, instances and workers, as last known. Reads touch no store and never wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, base_domain: str = "") -> None:
+        self._base_domain = base_domain
         self.on_change: Callable[[str], None] = lambda _function_id: None
         """Called with a function's id whenever its configuration or its instances changed."""
         self.on_ready: Callable[[FunctionConfig], None] = lambda _function: None
@@ -54,13 +56,31 @@ class RouteTable:
         self._functions: dict[str, FunctionConfig] = {}
         self._ids_by_name: dict[str, str] = {}
         self._slots: dict[str, dict[str, Slot]] = {}
-        self._broken: dict[str, int] = {}
+        self._ids_by_domain: dict[str, str] = {}
+        self.rollouts = Rollouts()
         self._settling: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
     # What requests ask
 
     def find(self, id_or_name: str) -> FunctionConfig | None:
         return self._functions.get(self._ids_by_name.get(id_or_name, id_or_name))
+
+    @property
+    def has_hosts(self) -> bool:
+        """Whether any host name can mean a function."""
+        return bool(self._base_domain or self._ids_by_domain)
+
+    def find_by_host(self, host: str) -> FunctionConfig | None:
+        """The function that has this domain, or the name before the base domain."""
+        function_id = self._ids_by_domain.get(host)
+        if function_id is not None:
+            return self._functions.get(function_id)
+        name, dot, rest = host.partition(".")
+        return self.find(name) if dot and rest == self._base_domain else None
+
+    def owns_host(self, host: str) -> bool:
+        """Whether such a host can only mean a function, there or not."""
+        return bool(self._base_domain) and host.endswith("." + self._base_domain)
 
     def functions(self) -> Iterable[FunctionConfig]:
         return self._functions.values()
@@ -73,7 +93,7 @@ class RouteTable:
 
     def serving(self, function: FunctionConfig) -> Version:
         """The version that answers: the newest, or the last good one if the newest is broken."""
-        if function.good is not None and self._broken.get(function.id) == function.version.revision:
+        if function.good is not None and self.rollouts.is_broken(function):
             return function.good
         return function.version
 
@@ -99,12 +119,9 @@ class RouteTable:
         need = memory_mib << 20
         return any(w.free_mem >= need and w.free_slots > 0 and not w.draining for w in self.workers.values())
 
-    def mark_broken(self, function: FunctionConfig) -> None:
-        """The newest version never got ready: until it does, or changes, the last good one serves."""
-        self._broken[function.id] = function.version.revision
-
     def is_broken(self, function: FunctionConfig) -> bool:
-        return self._broken.get(function.id) == function.version.revision
+        """The newest version never got ready: until it does, or changes, the last good one serves."""
+        return self.rollouts.is_broken(function)
 
     # How it is kept current
 
@@ -172,12 +189,22 @@ class RouteTable:
                 self._put_function(entry)
 
     def _put_function(self, config: FunctionConfig) -> None:
-        before = self._functions.get(config.id)
-        if before is not None and before.name != config.name:
-            self._ids_by_name.pop(before.name, None)
+        self._unindex(self._functions.get(config.id))
         self._functions[config.id] = config
         self._ids_by_name[config.name] = config.id
+        self._ids_by_domain.update(dict.fromkeys(config.domains, config.id))
         self.on_change(config.id)
+
+    def _unindex(self, config: FunctionConfig | None) -> None:
+        """Take a function's names away, unless another has them by now."""
+        if config is None:
+            return
+        for index, name in (
+            (self._ids_by_name, config.name),
+            *((self._ids_by_domain, d) for d in config.domains),
+        ):
+            if index.get(name) == config.id:
+                del index[name]
 
     def _put_instance(self, instance: Instance) -> None:
         slots = self._slots.setdefault(instance.function_id, {})
@@ -188,7 +215,7 @@ class RouteTable:
             slot.instance, slot.lost = instance, False
         function = self._functions.get(instance.function_id)
         if function is not None and function.version.revision == instance.revision:
-            self._broken.pop(function.id, None)
+            self.rollouts.ready(function)
             self.on_ready(function)
         self.on_change(instance.function_id)
 
@@ -202,8 +229,6 @@ class RouteTable:
                     slot.lost = True
                 self.on_change(function_id)
             case ["", "config", "functions", function_id]:
-                config = self._functions.pop(function_id, None)
-                if config is not None and self._ids_by_name.get(config.name) == function_id:
-                    del self._ids_by_name[config.name]
-                self._broken.pop(function_id, None)
+                self._unindex(self._functions.pop(function_id, None))
+                self.rollouts.forget(function_id)
                 self.on_change(function_id)

@@ -33,7 +33,7 @@ class Starts:
     """`ask` never waits; `run` has to be running for anything to be submitted or heard.
 
     `changed` is called with a function's id when one of its starts has ended in whatever way,
-    `failed` with the reply of one that failed, `refused` when a job could not be submitted.
+    `started` and `failed` with the reply to a job, `refused` when a job could not be submitted.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Starts:
         *,
         reply_to: str,
         changed: Callable[[str], None],
+        started: Callable[[JobReply], None],
         failed: Callable[[JobReply], None],
         refused: Callable[[str, AetherError], None],
     ) -> None:
@@ -50,6 +51,7 @@ class Starts:
         self._clock = clock
         self._reply_to = reply_to
         self._changed = changed
+        self._started = started
         self._failed = failed
         self._refused = refused
         self._starts: dict[str, dict[str, _Start]] = {}
@@ -132,6 +134,7 @@ class Starts:
             now_s = self._clock.monotonic()
             start.expires_at_s = now_s + SEEN_AFTER_REPLY_S
             self._phases[reply.instance_id] = now_s, reply.phases
+            self._started(reply)
             while len(self._phases) > MAX_PHASES:
                 del self._phases[next(iter(self._phases))]
         self._changed(reply.function_id)

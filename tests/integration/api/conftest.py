@@ -22,9 +22,12 @@ from aether.adapters.objects.code_store import ObjectCodeStore
 from aether.adapters.sql.database import open_database, sqlite_url
 from aether.adapters.sql.function_store import SqlFunctionStore
 from aether.adapters.sql.invocation_log import SqlInvocationLog
+from aether.domain.errors import NoCode
+from aether.domain.function import Function
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import InstanceLoad, Worker
 from aether.gateway.api import ApiDependencies, create_api
+from aether.gateway.rollouts import Rollouts
 from aether.ports.vmm import Runtime
 
 KEY = "key-of-the-tests"
@@ -58,7 +61,15 @@ async def platform(tmp_path) -> AsyncIterator[Platform]:
             raise KeyError(worker_id)
         drained.append(worker_id)
 
+    rollouts = Rollouts()
+
+    def start(function: Function) -> None:
+        if not function.version.code_sha256:
+            raise NoCode("it has no code yet")
+
     deps = ApiDependencies(
+        rollout=lambda function: rollouts.of(function.to_config()),
+        start=start,
         functions=SqlFunctionStore(database),
         code=ObjectCodeStore(LocalStore(str(bucket), mkdir=True)),
         invocations=SqlInvocationLog(database),

@@ -128,7 +128,12 @@ async def test_huge_json_is_refused_before_it_is_read(api):
 async def test_update_leaves_absent_fields(api, make):
     made = await make("hello", memory_mb=256, env_vars={"A": "1"})
     changed = (await api.put("/api/functions/hello", json={"vcpu": 2})).json()
-    assert changed == made | {"vcpu": 2, "revision": 2, "updated_at": changed["updated_at"]}
+    assert changed == made | {
+        "vcpu": 2,
+        "revision": 2,
+        "updated_at": changed["updated_at"],
+        "rollout": made["rollout"] | {"revision": 2},
+    }
     assert changed["updated_at"] > made["updated_at"]
     assert (await api.put("/api/functions/hello", json={})).json() == changed
 

@@ -65,8 +65,10 @@ class Platform:
 
 
 @asynccontextmanager
-async def running(data_dir: Path, behave: Callable[[MachineSpec], Behaviour]) -> AsyncIterator[Platform]:
-    settings = load_settings(data_dir=data_dir, port=0)
+async def running(
+    data_dir: Path, behave: Callable[[MachineSpec], Behaviour], **options: object
+) -> AsyncIterator[Platform]:
+    settings = load_settings(data_dir=data_dir, port=0, **options)
     settings.sockets.mkdir(parents=True, exist_ok=True)
     stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
     async with AsyncExitStack() as stack:

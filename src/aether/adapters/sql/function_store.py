@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aether.adapters.sql.database import Database
 from aether.adapters.sql.rows import function_from, function_row, version_json
-from aether.adapters.sql.tables import functions, invocations
+from aether.adapters.sql.tables import function_domains, functions, invocations
 from aether.adapters.sql.times import UtcTime
 from aether.domain.errors import FunctionNotFound, InvalidRequest, NameTaken
 from aether.domain.function import Function, Version
@@ -24,6 +24,7 @@ class SqlFunctionStore:
         try:
             async with self._database.writing() as connection:
                 await connection.execute(insert(functions).values(function_row(function)))
+                await _put_domains(connection, function)
         except IntegrityError:
             await self._raise_if_taken(function)
             raise
@@ -73,6 +74,8 @@ class SqlFunctionStore:
                 if not _newer(function.good, stored.good):
                     del row["good"]
                 await connection.execute(update(functions).where(_is(function.id)).values(row))
+                if function.domains != stored.domains:
+                    await _put_domains(connection, function)
         except IntegrityError:
             await self._raise_if_taken(function)
             raise
@@ -87,6 +90,9 @@ class SqlFunctionStore:
 
     async def delete(self, function_id: str) -> None:
         async with self._database.writing() as connection:
+            await connection.execute(
+                delete(function_domains).where(function_domains.c.function_id == function_id)
+            )
             await connection.execute(delete(invocations).where(invocations.c.function_id == function_id))
             deleted = await connection.execute(delete(functions).where(_is(function_id)))
         if deleted.rowcount == 0:
@@ -100,6 +106,13 @@ class SqlFunctionStore:
                 raise NameTaken(
                     f"there is a function named {function.name!r} already", fields={"name": "is taken"}
                 )
+            others = select(function_domains.c.domain).where(
+                function_domains.c.domain.in_(function.domains), function_domains.c.function_id != function.id
+            )
+            taken_domains = (await connection.scalars(others)).all()
+        if taken_domains:
+            names = ", ".join(sorted(taken_domains))
+            raise NameTaken(f"another function has the domain {names}", fields={"domains": f"taken: {names}"})
 
 
 async def _locked(connection: AsyncConnection, function_id: str) -> Function | None:
@@ -107,6 +120,13 @@ async def _locked(connection: AsyncConnection, function_id: str) -> Function | N
     statement = select(functions).where(_is(function_id)).with_for_update()
     row = (await connection.execute(statement)).mappings().first()
     return None if row is None else function_from(row)
+
+
+async def _put_domains(connection: AsyncConnection, function: Function) -> None:
+    await connection.execute(delete(function_domains).where(function_domains.c.function_id == function.id))
+    if function.domains:
+        rows = [{"domain": domain, "function_id": function.id} for domain in function.domains]
+        await connection.execute(insert(function_domains), rows)
 
 
 def _is(function_id: str) -> ColumnElement[bool]:

@@ -26,6 +26,8 @@ def function_row(function: Function) -> dict[str, Any]:
         "updated_at": function.updated_at,
         "limits": asdict(function.limits),
         "good": None if function.good is None else version_json(function.good),
+        "domains": list(function.domains),
+        "archive_sha256": function.archive_sha256,
         **version,
         "env_vars": dict(function.version.env_vars),
     }
@@ -51,6 +53,8 @@ def function_from(row: RowMapping) -> Function:
         updated_at=row["updated_at"] or row["created_at"] or EPOCH,
         limits=Limits(**_known(Limits, row["limits"] or {})),
         good=None if row["good"] is None else version_from(row["good"], version),
+        domains=tuple(row["domains"] or ()),
+        archive_sha256=row["archive_sha256"],
     )
 
 

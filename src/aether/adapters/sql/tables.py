@@ -31,7 +31,17 @@ functions = Table(
     Column("code_sha256", String, nullable=False),
     Column("limits", JSON, nullable=False),
     Column("good", JSON(none_as_null=True)),
+    Column("domains", JSON, nullable=False),
+    Column("archive_sha256", String, nullable=False),
 )
+
+function_domains = Table(
+    "function_domains",
+    metadata,
+    Column("domain", String, primary_key=True),
+    Column("function_id", String, ForeignKey("functions.id", ondelete="CASCADE"), nullable=False),
+)
+"""The same domains again, so that the database keeps them unique."""
 
 invocations = Table(
     "invocations",

@@ -80,6 +80,7 @@ class FunctionChanges:
             created_at=now,
             updated_at=now,
             limits=limits_with(Limits(), given),
+            domains=tuple(given.get("domains", ())),
         )
         await self._stores.functions.create(function)
         try:
@@ -102,20 +103,21 @@ class FunctionChanges:
                 name=given.get("name", current.name),
                 version=changed(current.version, **wanted_version),
                 limits=limits_with(current.limits, given),
+                domains=tuple(given.get("domains", current.domains)),
             )
 
         function = await self._stores.functions.get(id_or_name)
         async with self._turn(function.id):
             return await self._rewrite(function.id, apply)
 
-    async def put_code(self, function_id: str, image: CodeImage) -> Function:
+    async def put_code(self, function_id: str, image: CodeImage, archive_sha256: str) -> Function:
         """Make an image the function's code. Raises FunctionNotFound when it went meanwhile."""
         async with self._turn(function_id):
             code_path = await self._stores.code.put(function_id, image.sha256, image.path)
 
             def apply(current: Function) -> Function:
                 version = changed(current.version, code_sha256=image.sha256)
-                return replace(current, version=version, code_path=code_path)
+                return replace(current, version=version, code_path=code_path, archive_sha256=archive_sha256)
 
             try:
                 function = await self._rewrite(function_id, apply)

@@ -49,7 +49,7 @@ async def upload_code(function_id: FunctionId, request: Request, deps: Deps, cha
                 upload.path, upload.filename, function.version.entrypoint, deps.work_dir, deps.archive_limits
             )
         try:
-            current = await changes.put_code(function.id, image)
+            current = await changes.put_code(function.id, image, upload.sha256)
         finally:
             image.path.unlink(missing_ok=True)
     return CodeView(

@@ -10,6 +10,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
 
+from aether.domain.function import Function
+from aether.domain.rollout import Rollout
 from aether.gateway.api.changes import FunctionChanges
 from aether.images.archive import ArchiveLimits
 from aether.ports.clock import Clock
@@ -42,6 +44,10 @@ class ApiDependencies:
     """None opens the API to whoever reaches it."""
     drain_worker: Callable[[str], Awaitable[None]]
     """Begins to drain a worker; raises KeyError for one that is not there."""
+    rollout: Callable[[Function], Rollout]
+    """How the newest version is doing."""
+    start: Callable[[Function], None]
+    """Asks for an instance of the newest version. Raises NoCode, NoCapacity."""
     not_ready: Callable[[], str] = _always_ready
     """Why this gateway should get no traffic; empty when it should."""
     metrics: CollectorRegistry

@@ -10,10 +10,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from aether.domain.function import NAME
+from aether.domain.function import DOMAIN, NAME
 
 MAX_ENV_BYTES = 32 << 10
 """All names and values of `env_vars` together: they travel in every job and over the control channel."""
+MAX_DOMAINS = 20
 ENV_NAME_PATTERN = r"(?!AETHER_)(?!PORT$)[A-Za-z_][A-Za-z0-9_]*"
 """`PORT` and `AETHER_…` are the platform's to set."""
 _PART = r"\.?[^./\x00-\x1f\x7f-\x9f][^/\x00-\x1f\x7f-\x9f]*"
@@ -55,6 +56,27 @@ def _env_vars(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _domains(value: list[str]) -> list[str]:
+    domains = [domain.lower().removesuffix(".") for domain in value]
+    for domain in domains:
+        if not DOMAIN.fullmatch(domain):
+            raise ValueError(f"{domain!r} is no host name of two labels or more, like shop.example.com")
+    return sorted(set(domains))
+
+
+Domains = Annotated[
+    list[str],
+    Field(max_length=MAX_DOMAINS),
+    AfterValidator(_domains),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "maxItems": MAX_DOMAINS,
+            "items": {"type": "string", "pattern": f"^{DOMAIN.pattern}$"},
+            "description": "Host names that lead to this function, each to no other.",
+        }
+    ),
+]
 Name = Annotated[
     str,
     AfterValidator(_name),

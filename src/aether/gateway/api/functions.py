@@ -27,17 +27,23 @@ async def find(deps: ApiDependencies, id_or_name: str) -> Function:
     return await deps.functions.get(id_or_name)
 
 
+def _view(deps: ApiDependencies, function: Function) -> FunctionView:
+    return FunctionView.of(function, deps.rollout(function))
+
+
 def require_nameable(id_or_name: str) -> None:
     if not _NAMEABLE.fullmatch(id_or_name) or not id_or_name.isprintable():
         raise FunctionNotFound("there is no function of that id or name")
 
 
 @router.post("", status_code=201, responses=problems(409, 413, 507))
-async def create_function(wanted: FunctionCreate, changes: Changes, response: Response) -> FunctionView:
+async def create_function(
+    wanted: FunctionCreate, deps: Deps, changes: Changes, response: Response
+) -> FunctionView:
     """Make a function; it can be called when it has code."""
     function = await changes.create(wanted.given())
     response.headers["Location"] = f"/api/functions/{function.id}"
-    return FunctionView.of(function)
+    return _view(deps, function)
 
 
 @router.get("", responses=problems())
@@ -46,19 +52,29 @@ async def list_functions(
 ) -> list[FunctionView]:
     """All functions, oldest first."""
     found = await deps.functions.list(limit + 1, cursor)
-    return [FunctionView.of(function) for function in page(request, response, found, limit)]
+    return [_view(deps, function) for function in page(request, response, found, limit)]
 
 
 @router.get("/{function_id}", responses=problems(404))
 async def get_function(function_id: FunctionId, deps: Deps) -> FunctionView:
-    return FunctionView.of(await find(deps, function_id))
+    return _view(deps, await find(deps, function_id))
 
 
 @router.put("/{function_id}", responses=problems(404, 409, 413, 507))
-async def update_function(function_id: FunctionId, wanted: FunctionUpdate, changes: Changes) -> FunctionView:
+async def update_function(
+    function_id: FunctionId, wanted: FunctionUpdate, deps: Deps, changes: Changes
+) -> FunctionView:
     """Change fields. Where that changes what instances run, they are replaced."""
     require_nameable(function_id)
-    return FunctionView.of(await changes.update(function_id, wanted.given()))
+    return _view(deps, await changes.update(function_id, wanted.given()))
+
+
+@router.post("/{function_id}/start", status_code=202, responses=problems(404, 409, 503))
+async def start_function(function_id: FunctionId, deps: Deps) -> FunctionView:
+    """Start an instance of the newest version ahead of any request; `rollout` tells how that goes."""
+    function = await find(deps, function_id)
+    deps.start(function)
+    return _view(deps, function)
 
 
 @router.delete("/{function_id}", status_code=204, responses=problems(404, 507))

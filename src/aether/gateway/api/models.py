@@ -27,6 +27,7 @@ class _Settings(BaseModel):
     memory_mb: fields.MemoryMb = 128
     port: fields.Port = 3000
     env_vars: fields.EnvVars = Field(default_factory=dict)
+    domains: fields.Domains = Field(default_factory=list)
     timeout_s: fields.CallSeconds = _DEFAULT.timeout_s
     idle_timeout_s: fields.CallSeconds = _DEFAULT.idle_timeout_s
     max_stream_s: fields.StreamSeconds = _DEFAULT.max_stream_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ class Upload:
     path: Path
     filename: str | None
     """As the client named it, for messages only."""
+    sha256: str
 
 
 @asynccontextmanager
@@ -54,9 +56,9 @@ async def received_archive(request: Request, work_dir: Path, max_bytes: int) -> 
     path = Path(file.name)
     try:
         with file:
-            await _write(content, file, max_bytes)
+            sha256 = await _write(content, file, max_bytes)
         filename = part.filename if part else request.headers.get("x-filename")
-        yield Upload(path, filename[:_SHOWN_NAME] if filename else None)
+        yield Upload(path, filename[:_SHOWN_NAME] if filename else None, sha256)
     finally:
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
@@ -78,9 +80,15 @@ async def _bounded(chunks: AsyncIterator[bytes], allowed: int, max_bytes: int) -
         raise BadRequest("the client went before the archive was whole") from error
 
 
-async def _write(content: AsyncIterator[bytes], file: IO[bytes], max_bytes: int) -> None:
-    """In pieces of a megabyte, each written in a thread."""
+async def _write(content: AsyncIterator[bytes], file: IO[bytes], max_bytes: int) -> str:
+    """In pieces of a megabyte, each written in a thread; gives the sha256 of it all."""
+    digest = hashlib.sha256()
     pending, written_bytes = bytearray(), 0
+
+    def write(piece: bytes) -> None:
+        digest.update(piece)
+        file.write(piece)
+
     try:
         async for chunk in content:
             pending += chunk
@@ -88,14 +96,15 @@ async def _write(content: AsyncIterator[bytes], file: IO[bytes], max_bytes: int)
             if written_bytes > max_bytes:
                 raise _too_large(max_bytes)
             if len(pending) >= _WRITE_BYTES:
-                await asyncio.to_thread(file.write, bytes(pending))
+                await asyncio.to_thread(write, bytes(pending))
                 pending.clear()
-        await asyncio.to_thread(file.write, bytes(pending))
+        await asyncio.to_thread(write, bytes(pending))
         await asyncio.to_thread(file.flush)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull("no room left to keep the archive") from error
         raise
+    return digest.hexdigest()
 
 
 def _too_large(max_bytes: int) -> TooLarge:

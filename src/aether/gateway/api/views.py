@@ -11,9 +11,22 @@ from pydantic import BaseModel
 from aether.domain.function import Function
 from aether.domain.instance import Instance
 from aether.domain.invocation import Invocation
+from aether.domain.rollout import Rollout
 from aether.domain.worker import InstanceLoad, Worker
 from aether.ports.function_logs import LogRecord
 from aether.ports.vmm import Runtime
+
+_OWN = ("id", "name", "code_path", "archive_sha256", "created_at", "updated_at")
+
+
+class RolloutView(BaseModel):
+    """How the newest version is doing: `pending`, `ready` or `failed`; `phases` in milliseconds."""
+
+    revision: int
+    status: str
+    reason: str | None
+    console: str | None
+    phases: dict[str, float] | None
 
 
 class FunctionView(BaseModel):
@@ -23,7 +36,10 @@ class FunctionView(BaseModel):
     entrypoint: str
     code_path: str
     code_sha256: str
+    archive_sha256: str
+    domains: list[str]
     revision: int
+    rollout: RolloutView
     vcpu: int
     memory_mb: int
     port: int
@@ -42,10 +58,9 @@ class FunctionView(BaseModel):
     updated_at: datetime
 
     @classmethod
-    def of(cls, function: Function) -> FunctionView:
-        own: dict[str, Any] = {
-            name: getattr(function, name) for name in ("id", "name", "code_path", "created_at", "updated_at")
-        }
+    def of(cls, function: Function, rollout: Rollout) -> FunctionView:
+        own: dict[str, Any] = {name: getattr(function, name) for name in _OWN}
+        own |= {"domains": list(function.domains), "rollout": asdict(rollout)}
         return cls(**(asdict(function.limits) | asdict(function.version) | own))
 
 

@@ -1,0 +1,56 @@
+"""What this gateway knows of how newest versions are doing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aether.domain.function import FunctionConfig
+from aether.domain.job import JobReply
+from aether.domain.rollout import Rollout, RolloutStatus
+
+
+class Rollouts:
+    """By function id; a new revision starts afresh."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, JobReply] = {}
+        self._phases: dict[str, tuple[int, Mapping[str, float]]] = {}
+
+    def of(self, function: FunctionConfig) -> Rollout:
+        revision = function.version.revision
+        failed = self._failure(function)
+        if failed is not None:
+            return Rollout(revision, RolloutStatus.FAILED, failed.error, failed.console_tail or None)
+        if function.good is not None and function.good.revision == revision:
+            phases_of, phases = self._phases.get(function.id, (0, None))
+            return Rollout(revision, RolloutStatus.READY, phases=phases if phases_of == revision else None)
+        reason = None if function.version.code_sha256 else "it has no code yet"
+        return Rollout(revision, RolloutStatus.PENDING, reason)
+
+    def is_broken(self, function: FunctionConfig) -> bool:
+        """Whether the newest version did not start while an earlier one had."""
+        return function.good is not None and self._failure(function) is not None
+
+    def failed(self, function: FunctionConfig, reply: JobReply) -> None:
+        """A start failed. It says nothing of a version that was seen ready, or of an earlier one."""
+        good = function.good.revision if function.good is not None else 0
+        if good < reply.revision == function.version.revision:
+            self._failed[function.id] = reply
+
+    def started(self, reply: JobReply) -> None:
+        """A start was told to have worked; the registry's word comes separately."""
+        known, _ = self._phases.get(reply.function_id, (0, None))
+        if known != reply.revision:
+            self._phases[reply.function_id] = reply.revision, reply.phases
+
+    def ready(self, function: FunctionConfig) -> None:
+        """An instance of the newest version is there."""
+        self._failed.pop(function.id, None)
+
+    def forget(self, function_id: str) -> None:
+        self._failed.pop(function_id, None)
+        self._phases.pop(function_id, None)
+
+    def _failure(self, function: FunctionConfig) -> JobReply | None:
+        failed = self._failed.get(function.id)
+        return failed if failed is not None and failed.revision == function.version.revision else None
