@@ -101,15 +101,16 @@ class Activator:
         try:
             async with asyncio.timeout(deadline.remaining_s(began_s)):
                 slot = await waiter
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError) as ended:
+            # It may have been granted in the very turn of the loop in which the wait ended.
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.release(waiter.result())
+            if isinstance(ended, asyncio.CancelledError):
+                raise
             phase = "boot" if self._starts.count(function.id) else "queue"
             raise DeadlineExceeded(
                 f"no instance of {function.name} was ready before the deadline (phase: {phase})"
             ) from None
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.release(waiter.result())
-            raise
         finally:
             self._waiting -= 1
             self._leave(function.id, waiter)
