@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aether.cli.failures import Refused
@@ -14,6 +15,9 @@ from aether.cli.paths import key_file
 
 PRIVATE = 0o700
 KEY_MODE = 0o600
+OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+MACHINES = "vms"
+"""Below the socket directory, the VMM driver's own."""
 
 
 @contextmanager
@@ -43,6 +47,28 @@ def locked(data_dir: Path) -> Iterator[None]:
         ) from None
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def socket_directory(path: Path) -> Iterator[None]:
+    """A directory for sockets that is ours alone; one that was made here is gone in the end.
+
+    Raises Refused for one that another user has made: it may lie where everybody can write.
+    """
+    made_here = not path.exists()
+    path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & OTHERS_MAY_WRITE:
+        raise Refused(
+            f"{path} is not a directory that belongs to this user alone.",
+            hint="Remove it, or name another: SOCKET_DIR=DIR",
+        )
+    try:
+        yield
+    finally:
+        for directory in (path / MACHINES, *([path] if made_here else [])):
+            with suppress(OSError):
+                directory.rmdir()
 
 
 def api_key(data_dir: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from aether.cli.data_dir import locked
+from aether.cli.data_dir import locked, socket_directory
 from aether.cli.embedded import Embedded, open_stores
 from aether.cli.main import main
 from aether.cli.settings import load_settings
@@ -67,8 +67,7 @@ class Running:
 
     async def _serve(self) -> None:
         self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
-        self.settings.sockets.mkdir(parents=True, exist_ok=True)
-        with locked(self.settings.data_dir):
+        with locked(self.settings.data_dir), socket_directory(self.settings.sockets):
             async with open_stores(self.settings) as stores:
                 await Embedded(self.settings, stores, self.vmm, {"node": NODE}).run(self.stop, self._is_ready)
 

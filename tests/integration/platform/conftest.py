@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from aether.cli.data_dir import api_key
+from aether.cli.data_dir import api_key, socket_directory
 from aether.cli.embedded import Embedded, Stores, open_stores
 from aether.cli.settings import load_settings
 from aether.ports.vmm import MachineSpec, Runtime
@@ -69,9 +69,9 @@ async def running(
     data_dir: Path, behave: Callable[[MachineSpec], Behaviour], **options: object
 ) -> AsyncIterator[Platform]:
     settings = load_settings(data_dir=data_dir, port=0, **options)
-    settings.sockets.mkdir(parents=True, exist_ok=True)
     stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
     async with AsyncExitStack() as stack:
+        stack.enter_context(socket_directory(settings.sockets))
         stores = await stack.enter_async_context(open_stores(settings))
         embedded = Embedded(settings, stores, SimulatedVmm(behave), {"node": NODE})
         run = asyncio.ensure_future(embedded.run(stop, address.set_result))
