@@ -40,7 +40,7 @@ class Demand(Protocol):
     """Requests that wait, and how starts are asked for; a gateway's activator is one."""
 
     def waiting(self, function_id: str) -> int: ...
-    def starting(self, function_id: str) -> int: ...
+    def starting(self, function: FunctionConfig) -> int: ...
     def start(self, function: FunctionConfig, count: int) -> None: ...
     def try_again(self, function: FunctionConfig) -> None: ...
 
@@ -96,7 +96,7 @@ class Controller:
         ]
         return FunctionFacts(
             instances=tuple(ours),
-            starting=self._demand.starting(function.id),
+            starting=self._demand.starting(function),
             waiting=self._demand.waiting(function.id),
         )
 

@@ -127,8 +127,9 @@ class Activator:
     def waiting(self, function_id: str) -> int:
         return len(self._queues.get(function_id, ()))
 
-    def starting(self, function_id: str) -> int:
-        return self._starts.count(function_id)
+    def starting(self, function: FunctionConfig) -> int:
+        """Instances of the version that serves now, on their way."""
+        return self._starts.count(function.id, self._routes.serving(function).revision)
 
     def start(self, function: FunctionConfig, count: int) -> None:
         """Ask for `count` instances of the version that serves now, ahead of any request."""
@@ -143,7 +144,7 @@ class Activator:
         if not function.version.code_sha256:
             raise NoCode(f"{function.name} has no code yet")
         present = any(s.serves(function.version.revision) for s in self._routes.slots(function.id))
-        if present or self._starts.count(function.id):
+        if present or self._starts.count(function.id, function.version.revision):
             return
         if not self._routes.has_room(function.version.memory_mb):
             raise self._no_capacity(function)
@@ -218,7 +219,7 @@ class Activator:
             waiters.popleft()
 
     def _ask_for_waiting(self, function: FunctionConfig, waiting: int) -> None:
-        starting = self._starts.count(function.id)
+        starting = self.starting(function)
         ready = self._routes.ready(function)
         wanted = -(-waiting // function.limits.max_concurrency)
         missing = min(wanted, function.limits.max_instances - ready) - starting
@@ -246,11 +247,13 @@ class Activator:
         log.warning("start failed", function=function.name, revision=reply.revision, reason=reply.error)
         if not reply.capacity:
             self._routes.rollouts.failed(function, reply)
-        if self._routes.ready(function) or self._starts.count(function.id):
+        if reply.revision != self._routes.serving(function).revision:
+            return
+        if self._routes.ready(function) or self.starting(function):
             return
         if reply.capacity:
             self._fail(function.id, NoCapacity(reply.error))
-        elif reply.revision == self._routes.serving(function).revision:
+        else:
             error = f"{function.name} did not start: {reply.error}"
             self._fail(
                 function.id, InstanceFailed(error, hint=reply.console_tail or None, component="worker")

@@ -76,7 +76,7 @@ class _Now(Collector):
         for function in self._routes.functions():
             counts.update(i.status.value for i in self._routes.instances(function.id))
             waiting += self._activator.waiting(function.id)
-            starting += self._activator.starting(function.id)
+            starting += self._activator.starting(function)
             running += sum(slot.in_flight for slot in self._routes.slots(function.id))
         for status in ("ready", "draining"):
             instances.add_metric([status], counts[status])

@@ -25,6 +25,7 @@ MAX_PHASES = 10_000
 
 @dataclass(slots=True)
 class _Start:
+    revision: int
     expires_at_s: float
     instance_id: str | None = None
 
@@ -59,8 +60,10 @@ class Starts:
         self._outbox: deque[ProvisionJob] = deque()
         self._wake = asyncio.Event()
 
-    def count(self, function_id: str) -> int:
-        return len(self._starts.get(function_id, ()))
+    def count(self, function_id: str, revision: int | None = None) -> int:
+        """Those of one revision, or all: an outdated one serves nobody who waits."""
+        starts = self._starts.get(function_id, {}).values()
+        return sum(revision is None or start.revision == revision for start in starts)
 
     def phases_since(self, instance_id: str, since_s: float) -> Mapping[str, float] | None:
         """Milliseconds that its start took, by phase, if it became ready after `since_s`."""
@@ -71,7 +74,7 @@ class Starts:
         """One instance of that version, from any worker."""
         request_id = new_id("req")
         expires_at_s = self._clock.monotonic() + START_BUDGET_S
-        self._starts.setdefault(function.id, {})[request_id] = _Start(expires_at_s)
+        self._starts.setdefault(function.id, {})[request_id] = _Start(version.revision, expires_at_s)
         self._outbox.append(self._job(request_id, function.id, version))
         self._wake.set()
 

@@ -133,6 +133,19 @@ async def test_a_failed_new_version_falls_back_on_the_last_good_one(parts):
     assert (await task).slot.instance.instance_id == "old"
 
 
+async def test_a_start_of_an_outdated_version_holds_nobody_up(parts):
+    config = await parts.put(function())
+    (task,) = await waiting(parts, config, 1)
+    (outdated,) = await taken(parts, 1)  # it never listens
+    await parts.put(function(revision=2))
+    async with asyncio.timeout(5):
+        (claim,) = await taken(parts, 1)
+    assert claim.job.revision == 2
+    await fail(outdated)
+    await parts.lease.put_instance(instance("new", revision=2))
+    assert (await task).slot.instance.instance_id == "new"
+
+
 async def test_an_instance_of_a_broken_version_that_comes_after_all_makes_it_serve(parts):
     config = await parts.put(function(revision=2, good=version(1)))
     parts.routes.rollouts.failed(config, JobReply("req-1", "fn-1", 2, None, "it exited"))
