@@ -96,6 +96,10 @@ class InvocationLogContract:
         await log.append([*batch, a_call(5)])
         assert ids(await log.list("fn-1", 99)) == [f"call-{number:03}" for number in reversed(range(6))]
 
+    async def test_call_id_that_a_client_used_twice_is_written_once(self, log):
+        await log.append([a_call(1), replace(a_call(1), path="/again"), a_call(2)])
+        assert ids(await log.list("fn-1", 99)) == ["call-002", "call-001"]
+
     async def test_batch_is_written_whole_or_not_at_all(self, log):
         broken = a_call(2, phases={"fn": object()})  # nothing can store this
         with pytest.raises(Exception, match="JSON"):
