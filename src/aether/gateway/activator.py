@@ -35,6 +35,9 @@ from aether.ports.job_queue import JobQueue
 log = structlog.get_logger()
 
 MAX_WAITING = 10_000
+LOOK_AGAIN_S = 1.0
+"""How often those who wait are looked at although nothing has happened, and how long after a worker
+said that it is full none is asked for the same function: heartbeats tell of room once a second."""
 
 Waiters = deque[asyncio.Future[Slot]]
 
@@ -66,6 +69,7 @@ class Activator:
         self._max_waiting = max_waiting
         self._waiting = 0
         self._queues: dict[str, Waiters] = {}
+        self._full_until_s: dict[str, float] = {}
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
         self._starts = Starts(
@@ -165,11 +169,20 @@ class Activator:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._starts.run(), name="starts")
+            group.create_task(self._look_again(), name="waiting requests")
             while True:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._dirty:
                     self._plan(self._dirty.pop())
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            now_s = self._clock.monotonic()
+            self._full_until_s = {f: until_s for f, until_s in self._full_until_s.items() if until_s > now_s}
+            for function_id in self._queues:
+                self.changed(function_id)
 
     def _check_bounds(self, function: FunctionConfig) -> None:
         waiting = self.waiting(function.id)
@@ -225,7 +238,8 @@ class Activator:
         missing = min(wanted, function.limits.max_instances - ready) - starting
         if missing <= 0:
             return
-        if self._routes.has_room(self._routes.serving(function).memory_mb):
+        full = self._full_until_s.get(function.id, 0.0) > self._clock.monotonic()
+        if not full and self._routes.has_room(self._routes.serving(function).memory_mb):
             self.start(function, missing)
         elif not ready and not starting:
             self._fail(function.id, self._no_capacity(function))
@@ -245,7 +259,9 @@ class Activator:
         if function is None:
             return
         log.warning("start failed", function=function.name, revision=reply.revision, reason=reply.error)
-        if not reply.capacity:
+        if reply.capacity:
+            self._full_until_s[function.id] = self._clock.monotonic() + LOOK_AGAIN_S
+        else:
             self._routes.rollouts.failed(function, reply)
         if reply.revision != self._routes.serving(function).revision:
             return

@@ -179,6 +179,24 @@ async def test_a_worker_that_turns_out_full_is_no_capacity(parts):
         await task
 
 
+async def test_a_full_worker_is_not_asked_again_and_again_but_after_a_while(parts):
+    config = await parts.put(function(Limits(max_concurrency=1)))
+    await parts.lease.put_instance(instance("a"))
+    await parts.until(lambda: parts.routes.instances("fn-1"))
+    parts.routes.pick(config)
+    (task,) = await waiting(parts, config, 1)
+    (claim,) = await taken(parts, 1)
+    await fail(claim, error="worker is full", capacity=True)
+    await parts.until(lambda: not parts.activator.starting(config))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert await parts.jobs.depth() == 0
+    async with asyncio.timeout(5):
+        await taken(parts, 1)
+    await parts.lease.put_instance(instance("b"))
+    assert (await task).slot.instance.instance_id == "b"
+
+
 async def test_more_than_max_waiting_is_over_limit(parts):
     config = await parts.put(function(Limits(max_waiting=2)))
     tasks = await waiting(parts, config, 2)
