@@ -57,7 +57,9 @@ def _to_start(
 ) -> int:
     have = len(current) + facts.starting
     want = max(have, limits.min_instances)
-    load = sum(i.in_flight for i in current) + facts.waiting
+    # Not those that wait: gateways have asked for the instances that these need, and a function whose
+    # first instance boots would get one more every second of it.
+    load = sum(i.in_flight for i in current)
     if have and load > limits.target_concurrency * have:
         want = max(want, have + 1)
     replaces_busy = any(i.idle_s < limits.instance_idle_timeout_s for i in outdated)

@@ -30,6 +30,11 @@ def test_one_on_its_way_counts_as_there():
     assert decide(SEED, facts(instance("a", busy=4), starting=1)) == Decision()
 
 
+def test_requests_that_wait_for_a_boot_do_not_start_one_more_every_second_of_it():
+    assert decide(SEED, facts(starting=4, waiting=50)) == Decision()
+    assert decide(SEED, facts(instance("a", busy=3), starting=3, waiting=34)) == Decision()
+
+
 def test_an_idle_instance_leaves_while_another_remains():
     idle = instance("a", idle_s=31)
     assert decide(SEED, facts(idle, instance("b", busy=1))) == Decision(drain=("a",))
