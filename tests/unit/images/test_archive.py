@@ -104,3 +104,66 @@ def test_odd_but_right_archives_are_taken(tmp_path):
         entry.create_system, entry.external_attr = 0, 0xFFFF0000
         out.writestr(entry, b"x")
     assert unpack(archive, into, ArchiveLimits()).is_file(("d", "f"))
+
+
+LONG_NAME = "/".join(["d" * 90, "\u00e9" * 40, "f" * 90])
+
+
+@pytest.mark.parametrize("format_", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("name", ["plain", "e" * 99, LONG_NAME[:130], LONG_NAME])
+def test_names_of_any_length_come_by_every_format_of_tar(tmp_path, format_, name):
+    archive, into = tmp_path / "archive", tmp_path / "tree"
+    with tarfile.open(archive, "w:gz", format=format_) as tar:
+        entry, link = tarfile.TarInfo(name), tarfile.TarInfo("link")
+        entry.size, entry.mtime, entry.mode = 700, 1_600_000_000, 0o755
+        link.type, link.linkname = tarfile.SYMTYPE, name
+        try:
+            tar.addfile(entry, io.BytesIO(b"x" * 700))
+            tar.addfile(link)
+        except ValueError:
+            assert format_ == tarfile.USTAR_FORMAT
+            return
+    into.mkdir()
+    tree = unpack(archive, into, ArchiveLimits())
+    assert tree.file_count == 1
+    assert (into / "link").read_bytes() == b"x" * 700
+    assert (into / name).stat().st_mtime == 1_600_000_000
+    assert os.access(into / name, os.X_OK)
+
+
+def test_what_git_archive_makes_is_taken(tmp_path, source):
+    """It begins with a global header, which holds the commit's id as a comment."""
+    git = ["git", "-C", str(source), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    archive, into = tmp_path / "archive", tmp_path / "tree"
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *words], check=True)
+    subprocess.run([*git, "archive", "--format=tar.gz", "-o", str(archive), "HEAD"], check=True)
+    into.mkdir()
+    unpack(archive, into, ArchiveLimits())
+    assert (into / "node_modules/.bin/tool").read_text() == "#!/usr/bin/env node\n"
+
+
+def test_zip64_is_taken(tmp_path):
+    """With 64-bit sizes in its headers, as tools write that stream."""
+    archive, into = tmp_path / "archive", tmp_path / "tree"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
+        with out.open("handler.js", "w", force_zip64=True) as file:
+            file.write(b"x" * 70_000)
+        with out.open(zipfile.ZipInfo("second"), "w", force_zip64=True) as file:
+            file.write(b"y")
+    assert b"\x01\x00\x10\x00" in archive.read_bytes()  # the extra field
+    into.mkdir()
+    unpack(archive, into, ArchiveLimits())
+    assert (into / "handler.js").read_bytes() == b"x" * 70_000
+    assert (into / "second").read_bytes() == b"y"
+
+
+def test_zip64_with_more_entries_than_16_bits_count_is_taken(tmp_path):
+    archive, into = tmp_path / "archive", tmp_path / "tree"
+    with zipfile.ZipFile(archive, "w") as out:
+        for number in range(66_000):
+            out.writestr(zipfile.ZipInfo(f"f{number}"), b"")
+    assert b"PK\x06\x06" in archive.read_bytes()  # the directory's 64-bit end
+    into.mkdir()
+    tree = unpack(archive, into, ArchiveLimits())
+    assert tree.file_count == 66_000

@@ -1,49 +1,33 @@
 """Archives that must not get in, each made byte by byte by the test."""
 
-import gzip
-import io
 import os
-import stat
-import struct
-import tarfile
+import re
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.images.hostile_archives import (
+    BLOCK,
+    HOSTILE,
+    LINK_MODE,
+    LONG,
+    PATHOLOGICAL,
+    SYMLINK,
+    extended,
+    header,
+    info,
+    raw_tar,
+    record,
+    tar_bytes,
+    tar_entry,
+    zip_bytes,
+)
 
 from aether.domain.errors import AetherError, ArchiveRejected, TooLarge
 from aether.images.archive import ArchiveLimits, unpack
-
-
-def zip_bytes(*entries, method=zipfile.ZIP_DEFLATED):
-    """Entries are (name, content) or (ZipInfo, content)."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as archive:
-        for name, content in entries:
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def info(name, mode=0o100644, system=3):
-    entry = zipfile.ZipInfo(name, (2024, 5, 6, 7, 8, 10))
-    entry.create_system, entry.external_attr = system, mode << 16
-    return entry
-
-
-def tar_entry(name, content=b"", kind=tarfile.REGTYPE, link="", mode=0o644):
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.type, entry.linkname, entry.mode = len(content), kind, link, mode
-    return entry, content
-
-
-def tar_bytes(*entries):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for entry, content in entries:
-            archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -71,89 +55,25 @@ def attempt(tmp_path, outside):
     return attempt
 
 
-SYMLINK, HARD, FIFO, DEVICE = tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE
-LINK_MODE = stat.S_IFLNK | 0o777
-
-HOSTILE = {
-    "empty file": (b"", "empty"),
-    "no known format": (b"Rar!\x1a\x07 and so on", "neither a zip nor a tar.gz"),
-    "plain tar": (gzip.decompress(tar_bytes(tar_entry("a", b"x"))), "neither"),
-    "gzip of no tar": (gzip.compress(b"hello " * 1000), "damaged"),
-    "zip without entries": (zip_bytes(), "no files"),
-    "tar without entries": (tar_bytes(), "no files"),
-    "only directories": (zip_bytes(("a/", b""), ("b/", b"")), "no files"),
-    "absolute": (zip_bytes(("/etc/passwd", b"x")), "absolute path"),
-    "absolute in tar": (tar_bytes(tar_entry("/etc/passwd", b"x")), "absolute path"),
-    "parent": (zip_bytes(("a/../../outside/victim", b"x")), "'..' in its path"),
-    "parent in tar": (tar_bytes(tar_entry("../outside/victim", b"x")), "'..' in its path"),
-    "backslashes": (zip_bytes(("..\\outside\\victim", b"x")), "backslash"),
-    "control characters": (zip_bytes(("a\nb", b"x")), "control characters"),
-    "link out": (zip_bytes((info("l", LINK_MODE), "../outside")), "leaves the archive"),
-    "link to absolute": (tar_bytes(tar_entry("l", kind=SYMLINK, link="/etc")), "leaves the archive"),
-    "link out from below": (tar_bytes(tar_entry("a/l", kind=SYMLINK, link="../../outside")), "leaves"),
-    "link out by way of links": (
-        tar_bytes(
-            tar_entry("a/b/c/up", kind=SYMLINK, link="../../.."),
-            tar_entry("out", kind=SYMLINK, link="a/b/c/up/../outside"),
-            tar_entry("f", b"x"),
-        ),
-        "leaves the archive",
-    ),
-    "empty link": (zip_bytes((info("l", LINK_MODE), "")), "unusable target"),
-    "long link": (zip_bytes((info("l", LINK_MODE), "a" * 3000)), "unusable target"),
-    "write through link": (
-        tar_bytes(tar_entry("d/x", b"1"), tar_entry("l", kind=SYMLINK, link="d"), tar_entry("l/y", b"2")),
-        "goes through 'l', a symlink",
-    ),
-    "write over link": (
-        tar_bytes(tar_entry("l", kind=SYMLINK, link="d"), tar_entry("l", b"2")),
-        "is there twice",
-    ),
-    "write through file": (
-        tar_bytes(tar_entry("f", b"1"), tar_entry("f/y", b"2")),
-        "goes through 'f', a file",
-    ),
-    "hard link out": (tar_bytes(tar_entry("h", kind=HARD, link="../outside/victim")), "'..'"),
-    "hard link to absolute": (tar_bytes(tar_entry("h", kind=HARD, link="/etc/passwd")), "absolute"),
-    "hard link to nothing": (tar_bytes(tar_entry("h", kind=HARD, link="later")), "no file of the archive"),
-    "hard link to link": (
-        tar_bytes(tar_entry("l", kind=SYMLINK, link="x"), tar_entry("h", kind=HARD, link="l")),
-        "no file of the archive",
-    ),
-    "fifo": (tar_bytes(tar_entry("p", kind=FIFO)), "FIFO"),
-    "device": (tar_bytes(tar_entry("d", kind=DEVICE)), "device"),
-    "fifo in zip": (zip_bytes((info("p", stat.S_IFIFO | 0o644), "")), "FIFO"),
-    "device in zip": (zip_bytes((info("d", stat.S_IFBLK | 0o644), "")), "device"),
-    "twice": (tar_bytes(tar_entry("a", b"1"), tar_entry("./a", b"2")), "twice"),
-    "by case": (zip_bytes(("Readme", b"1"), ("README", b"2")), "only by case"),
-    "directories by case": (zip_bytes(("Lib/a", b"1"), ("lib/b", b"2")), "only by case"),
-    "by normalization": (zip_bytes(("caf\u00e9", b"1"), ("cafe\u0301", b"2")), "only by case"),
-    "too deep": (zip_bytes(("d/" * 200 + "f", b"1")), "directories deep"),
-    "long part": (zip_bytes(("x" * 256, b"1")), "longer than 255 bytes"),
-    "long path": (zip_bytes((("y" * 200 + "/") * 6, b"1")), "longer than 1024 bytes"),
-    "names itself": (zip_bytes((info("./."), b"1")), "names no file"),
-}
-
-
 @pytest.mark.parametrize("case", HOSTILE)
 def test_hostile_archive_is_refused(attempt, case):
     content, says = HOSTILE[case]
-    with pytest.raises(ArchiveRejected, match=says.replace("..", r"\.\.")):
+    with pytest.raises(ArchiveRejected, match=re.escape(says)):
         attempt(content)
+
+
+@pytest.mark.parametrize("case", PATHOLOGICAL)
+def test_pathological_tar_is_refused_soon(attempt, case):
+    content, says = PATHOLOGICAL[case]
+    began_s = time.process_time()
+    with pytest.raises(ArchiveRejected, match=re.escape(says)):
+        attempt(content)
+    assert time.process_time() - began_s < 2
 
 
 def test_refusal_names_the_entry(attempt):
     with pytest.raises(ArchiveRejected, match=r"entry 'deep/\.\./x'"):
         attempt(zip_bytes(("fine", b"1"), ("deep/../x", b"2")))
-
-
-def test_encrypted_zip_is_refused(attempt):
-    content = bytearray(zip_bytes(("secret", b"x")))
-    central = content.index(b"PK\x01\x02")
-    content[6] |= 1
-    content[central + 8] |= 1
-    with pytest.raises(ArchiveRejected, match="entry 'secret' is encrypted"):
-        attempt(bytes(content))
 
 
 @pytest.mark.parametrize("flagged", [True, False])
@@ -171,33 +91,6 @@ def test_zip_name_in_utf8_without_the_flag_is_taken_as_such(attempt, tmp_path):
     content[content.index(b"PK\x01\x02") + 9] &= ~8
     attempt(bytes(content))
     assert (tmp_path / "tree" / "n\u00e4me").read_bytes() == b"x"
-
-
-def test_tar_name_that_is_not_utf8_is_refused(attempt):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
-        archive.addfile(tarfile.TarInfo("n\u00e4me"))
-    with pytest.raises(ArchiveRejected, match="not UTF-8"):
-        attempt(buffer.getvalue())
-
-
-def test_zip_name_cut_by_a_nul_is_refused(attempt):
-    content = zip_bytes(("abXcd", b"x")).replace(b"abXcd", b"ab\0cd")
-    with pytest.raises(ArchiveRejected, match="control characters"):
-        attempt(content)
-
-
-def test_entries_that_share_bytes_are_refused(attempt):
-    """Two entries of the directory that lead to one file's data: what makes small bombs big."""
-    content = zip_bytes((info("a"), b"x" * 1000))
-    end = content.rindex(b"PK\x05\x06")
-    central = content[content.index(b"PK\x01\x02") : end]
-    twice = content[:end] + central + content[end:]
-    at = end + len(central)
-    head = struct.unpack_from("<4s4H2LH", twice, at)
-    record = struct.pack("<4s4H2LH", *head[:3], 2, 2, 2 * len(central), head[6], 0)
-    with pytest.raises(ArchiveRejected, match="overlaps"):
-        attempt(twice[:at] + record)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.95, 0.999])
@@ -230,12 +123,16 @@ def test_bomb_is_refused_by_ratio(attempt, kind, tmp_path):
         attempt(bomb, ratio_floor_bytes=1 << 20)
 
 
-def test_bomb_in_a_tar_header_is_refused(attempt):
-    """The padding between entries counts too: here a long extended header that no entry shows."""
-    entry, content = tar_entry("a", b"x")
-    entry.pax_headers = {"comment": "0" * (3 << 20)}
+def test_bomb_in_what_no_entry_shows_is_refused(attempt):
+    """Extended headers count too, and what comes after the end."""
+    comment = extended(record(b"comment", b"0" * (LONG - BLOCK)))
     with pytest.raises(ArchiveRejected, match="200 times"):
-        attempt(tar_bytes((entry, content)), ratio_floor_bytes=1 << 20)
+        attempt(raw_tar(*[comment + header(b"f%d" % number) for number in range(3)]), ratio_floor_bytes=LONG)
+
+
+def test_bomb_after_the_end_of_a_tar_is_refused(attempt):
+    with pytest.raises(ArchiveRejected, match="200 times"):
+        attempt(raw_tar(header(), bytes(3 * LONG)), ratio_floor_bytes=LONG)
 
 
 def test_a_small_file_of_zeros_is_no_bomb(attempt):

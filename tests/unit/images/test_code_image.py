@@ -56,6 +56,7 @@ async def test_image_holds_the_files_owned_by_root(tmp_path, work):
         told = debugfs(image.path, f"stat {name}")
         assert re.search(r"User: +0 +Group: +0 ", told), told
         assert f"Mode:  {mode}" in told
+    assert "lost+found" not in debugfs(image.path, "ls -l /")
     assert "Size: 10000" in debugfs(image.path, "stat /lib/a.js")
     check(image.path)
 
@@ -234,3 +235,10 @@ def test_full_disk_is_told_as_such(tmp_path, size_kib, says):
     assert says in result.stdout, result
     assert result.stdout.rstrip().endswith("[]")
     assert DiskFull.status == 507
+
+
+async def test_a_lost_and_found_of_the_authors_own_is_kept(tmp_path, work):
+    files = {"handler.js": b"", "lost+found/mine": b"kept"}
+    image = await build_code_image(zip_at(tmp_path / "a.zip", files), None, "handler.js", work)
+    assert debugfs(image.path, "cat /lost+found/mine") == "kept"
+    check(image.path)
