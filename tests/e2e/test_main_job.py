@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import REPOSITORY, until
+
+from aether.images.tools import BuildTools
 
 pytestmark = pytest.mark.vm
 
@@ -123,14 +125,15 @@ def test_json_output_is_for_scripts(up):
     assert "nobody" in missing.stderr
 
 
-@pytest.mark.skipif(os.environ.get("AETHER_NO_NPM") == "1", reason="AETHER_NO_NPM: no package registry here")
-def test_an_express_application_with_its_node_modules(up, tmp_path):
+def test_an_express_application_with_its_node_modules(up, images):
     source = REPOSITORY / "examples" / "express-app"
     folder = up.data_dir.parent / "express-app"
-    subprocess.run(["cp", "-r", str(source), str(folder)], check=True)
-    subprocess.run(
-        ["npm", "ci", "--no-audit", "--no-fund", "--omit=dev"], cwd=folder, check=True, capture_output=True
-    )
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("node_modules"))
+    node = BuildTools(images).node
+    npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    install = [str(node), str(npm), "ci", "--no-audit", "--no-fund", "--omit=dev"]
+    subprocess.run(install, cwd=folder, check=True, capture_output=True)
+    assert (folder / "node_modules" / "express" / "package.json").is_file()
     up.aether("deploy", str(folder), "--name", "express-app")
     answer = up.call("express-app")
     assert answer.status_code == 200, answer.text
