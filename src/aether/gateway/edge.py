@@ -40,6 +40,8 @@ log = structlog.get_logger()
 _INVOCATION = re.compile(rb"/functions/([^/?]+)(/[^?]*)?(\?.*)?", re.DOTALL)
 _OURS = frozenset({b"x-call-id", b"x-timeout-ms", b"x-aether-deadline-ms", b"x-aether-refused"})
 _OURS_AND_KEY = _OURS | {b"authorization"}
+MAX_TIMEOUT_DIGITS = 15
+"""Numbers of thousands of digits are no times, and take Python's conversions beyond what they can."""
 _CALL_ID_ONLY = frozenset({b"x-call-id"})
 
 
@@ -174,8 +176,11 @@ class Edge:
         told = request.header(b"x-timeout-ms")
         if told is None:
             return deadline
-        if not told.isdigit() or not int(told):
-            raise BadRequest("X-Timeout-Ms must be a whole number of milliseconds above zero")
+        if len(told) > MAX_TIMEOUT_DIGITS or not told.isdigit() or not int(told):
+            raise BadRequest(
+                "X-Timeout-Ms must be a whole number of milliseconds above zero, "
+                f"of {MAX_TIMEOUT_DIGITS} digits at most"
+            )
         return deadline.sooner(int(told) / 1000, now_s)
 
     def _place(self, call: Call) -> Forward | Awaitable[Forward | Answer]:

@@ -58,6 +58,8 @@ def failure_of(who: str, failure: Failure) -> AetherError:
             return RequestTimeout("the request's body came too slowly")
         case FailureKind.MALFORMED:
             return InstanceFailed(f"{who} answered with malformed HTTP: {failure.detail}")
+        case FailureKind.HANDLER:
+            return AetherError("the gateway itself failed; its log says how")
         case FailureKind.UNREACHABLE:
             return NoCapacity(f"{who} did not take the request: {failure.detail}")
         case _:

@@ -25,6 +25,8 @@ from aether.ports.clock import Clock
 from aether.ports.vmm import End, EndReason, Machine, Vmm
 
 DEADLINE_HEADER = b"x-aether-deadline-ms"
+MAX_DEADLINE_DIGITS = 15
+"""Longer ones are no times: the function's own limit holds."""
 AFTER_GATEWAY_S = 0.25
 """The gateway's own deadline should come first: it can say more about the whole request."""
 IDLE_GRACE_S = 5.0
@@ -161,7 +163,7 @@ async def _bind(relay: Relay, host: str, first_port: int) -> int:
 
 def _remaining_s(request: Request, limits: Limits) -> float:
     told = request.header(DEADLINE_HEADER)
-    if told is not None and told.isdigit():
+    if told is not None and told.isdigit() and len(told) <= MAX_DEADLINE_DIGITS:
         return min(int(told) / 1000, limits.timeout_s)
     return limits.timeout_s
 

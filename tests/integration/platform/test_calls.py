@@ -147,3 +147,20 @@ async def test_a_client_that_goes_while_it_waits_is_recorded_as_cancelled(platfo
             rows = (await platform.client.get("/api/functions/hello/invocations")).json()
     assert [row["status"] for row in rows] == ["cancelled"]
     assert platform.embedded.gateway.activator.waiting(function_id) == 0
+
+
+@pytest.mark.parametrize("told", ["0", "-1", "1e3", "9" * 400, "9" * 5000])
+async def test_a_timeout_that_is_no_time_is_400(platform, told):
+    await platform.deploy("hello")
+    answer = await platform.client.get("/functions/hello", headers={"X-Timeout-Ms": told})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("told", ["9" * 400, "9" * 5000])
+async def test_a_proxy_takes_no_deadline_that_is_no_time(platform, told):
+    function_id = await platform.deploy("hello")
+    await platform.client.get("/functions/hello")
+    (instance,) = platform.embedded.gateway.routes.instances(function_id)
+    url = f"http://{instance.host_ip}:{instance.proxy_port}/"
+    answer = await platform.client.get(url, headers={"X-Aether-Deadline-Ms": told})
+    assert answer.status_code == 200
