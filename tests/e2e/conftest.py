@@ -141,7 +141,7 @@ class Up:
         for path, text in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
-        self.aether("deploy", str(folder), "--name", name, *options)
+        self.aether("deploy", str(folder), "--name", name, "--no-wait", *options)
 
     def call(self, name: str, path: str = "/", **options: object) -> httpx.Response:
         return self.http.request(str(options.pop("method", "GET")), f"/functions/{name}{path}", **options)  # type: ignore[arg-type]

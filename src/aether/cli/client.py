@@ -19,7 +19,8 @@ from aether import __version__
 from aether.cli import shapes
 from aether.cli.connection import is_loopback
 from aether.cli.events import events
-from aether.cli.failures import Unreachable, WrongUsage
+from aether.cli.failures import WrongUsage
+from aether.cli.reaching import not_aether, reaching
 from aether.cli.refusal import refusal
 
 PAGE = 200
@@ -90,6 +91,10 @@ class Client:
         answer = self._json("POST", path, content=archive, headers=headers, timeout=timeout)
         return cast(shapes.CodeJson, answer)
 
+    def start(self, name: str) -> shapes.FunctionJson:
+        """Ask for an instance of the newest version; how that goes is in the function's `rollout`."""
+        return cast(shapes.FunctionJson, self._json("POST", f"{_function(name)}/start"))
+
     def invocations(self, name: str, limit: int) -> list[shapes.InvocationJson]:
         """The newest `limit`, newest first."""
         answer = self._json("GET", f"{_function(name)}/invocations", params={"limit": limit})
@@ -146,13 +151,13 @@ class Client:
         request.headers.setdefault("accept", "*/*")
         request.headers.setdefault("user-agent", self._http.headers["user-agent"])
         request.extensions["timeout"] = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S).as_dict()
-        with self._reaching(), closing(self._http.send(request, stream=True)) as answer:
+        with reaching(self.url), closing(self._http.send(request, stream=True)) as answer:
             yield answer
 
     @contextmanager
     def stream(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
         """One answer, read piece by piece; `path` below the platform's URL. Errors are not raised."""
-        with self._reaching(), self._http.stream(method, self.url + path, **request) as answer:
+        with reaching(self.url), self._http.stream(method, self.url + path, **request) as answer:
             yield answer
 
     def _pages(self, path: str) -> Iterator[Any]:
@@ -168,31 +173,14 @@ class Client:
         try:
             return answer.json() if answer.content else None
         except ValueError:
-            raise Unreachable(
-                f"What answers at {self.url} is not Aether: it sent no JSON.",
-                hint="Check --url or AETHER_URL.",
-            ) from None
+            raise not_aether(self.url, "it sent no JSON") from None
 
     def _send(self, method: str, url: str, **request: Any) -> httpx.Response:
-        with self._reaching():
+        with reaching(self.url):
             answer = self._http.request(method, url, **request)
         if answer.is_error:
             raise refusal(answer)
         return answer
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        try:
-            yield
-        except httpx.ConnectError as error:
-            raise Unreachable(
-                f"Can't reach the platform at {self.url} ({error}).",
-                hint="Is it running? Start it with: aether up",
-            ) from None
-        except httpx.TimeoutException:
-            raise Unreachable(f"The platform at {self.url} did not answer in time.") from None
-        except httpx.HTTPError as error:
-            raise Unreachable(f"The connection to {self.url} broke: {error}.") from None
 
 
 def _function(name: str) -> str:

@@ -101,7 +101,7 @@ def _url(process: subprocess.Popen[bytes], log: Path) -> str:
 
 def _show(path: Path, url: str, data_dir: Path) -> dict[str, object]:
     key = api_key(data_dir)
-    _command(url, data_dir, "deploy", str(path), "--name", NAME)
+    _command(url, data_dir, "deploy", str(path), "--name", NAME, "--no-wait")
     with httpx.Client(base_url=url, timeout=CALL_WITHIN_S, trust_env=False) as http:
         _echo(f"curl {url}/functions/{NAME}/   # cold: a microVM boots, by the first request")
         cold_ms, answer = _timed(http)
@@ -138,7 +138,7 @@ def _timed(http: httpx.Client) -> tuple[float, httpx.Response]:
 def _command(url: str, data_dir: Path, *words: str) -> None:
     """One of our own commands, as a user would type it."""
     _echo(" ".join(("aether", *words)))
-    environment = os.environ | {"AETHER_URL": url, "AETHER_DATA_DIR": str(data_dir)}
+    environment = os.environ | {"AETHER_URL": url, "AETHER_KEY": "", "AETHER_DATA_DIR": str(data_dir)}
     command = [sys.executable, "-m", "aether.cli", *words]
     ran = subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
     if ran.returncode != 0:

@@ -18,7 +18,7 @@ EPILOGUE = """\
 Exit codes: 0 done · 1 refused by the platform · 2 wrong usage · 3 platform not reached ·
 4 the invoked function answered with an error · 130 interrupted.
 
-Environment: AETHER_URL, AETHER_KEY, AETHER_DATA_DIR; NO_COLOR turns colour off.
+Environment: AETHER_URL, AETHER_KEY, AETHER_PROFILE, AETHER_DATA_DIR; NO_COLOR turns colour off.
 """
 
 COMMANDS = (
@@ -45,6 +45,18 @@ COMMANDS = (
     ("Functions", "aether.cli.commands.functions:describe", "describe", "Show one function."),
     ("Functions", "aether.cli.commands.logs:logs", "logs", "Print what a function printed."),
     ("Functions", "aether.cli.commands.functions:remove", "rm", "Remove functions and their code."),
+    (
+        "This command",
+        "aether.cli.commands.config:config",
+        "config",
+        "Show every setting, and where it came from.",
+    ),
+    (
+        "This command",
+        "aether.cli.commands.profile:profile",
+        "profile",
+        "Name the platforms that you talk to.",
+    ),
     (
         "This command",
         "aether.cli.commands.completion:completion",

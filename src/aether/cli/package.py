@@ -7,6 +7,7 @@ and when, so that the platform can tell that nothing changed. A zip or tar.gz go
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import stat
 import tarfile
@@ -46,6 +47,13 @@ class Package:
         self.archive.seek(0)
         while piece := self.archive.read(PIECE_BYTES):
             yield piece
+
+    def sha256(self) -> str:
+        """Of the archive, in hexadecimal."""
+        digest = hashlib.sha256()
+        for piece in self.pieces():
+            digest.update(piece)
+        return digest.hexdigest()
 
 
 @contextmanager

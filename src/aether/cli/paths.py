@@ -16,6 +16,11 @@ def default_cache_dir() -> Path:
     return _under("XDG_CACHE_HOME", ".cache")
 
 
+def config_file() -> Path:
+    """What the command knows of platforms: `$XDG_CONFIG_HOME/aether/config.toml`."""
+    return _under("XDG_CONFIG_HOME", ".config") / "config.toml"
+
+
 def key_file(data_dir: Path) -> Path:
     """Holds the key that the first start of the platform made; readable by its owner only."""
     return data_dir / "api-key"

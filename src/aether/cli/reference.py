@@ -21,6 +21,22 @@ CLI_HEAD = """\
 Data goes to standard output, everything said to people to standard error. There is no colour and no
 spinner in a pipe, and no colour with `NO_COLOR` set. `--json` prints what the API answered.
 
+## Which platform
+
+An option (`--url`, `--key`, `--profile`) comes before the environment (`AETHER_URL`, `AETHER_KEY`,
+`AETHER_PROFILE`), that before the profile in use (`aether profile use`), and that before the platform
+on this machine. The key of a profile goes to the URL of that profile and nowhere else; the key in the
+data directory goes to this machine only, unless `--url` or `AETHER_URL` and a data directory are given
+together. Profiles are in `~/.config/aether/config.toml`, which only its owner can read:
+
+```toml
+profile = "production"
+
+[profiles.production]
+url = "https://faas.example.com"
+key_file = "/home/ada/keys/faas"
+```
+
 ## Exit codes
 
 | Code | Means |
@@ -34,7 +50,12 @@ SETTINGS_HEAD = """\
 
 Read once, at the start. An option of the command comes before the environment, the environment
 before a `.env` file in the current directory, and that before the default. A variable that is set
-to nothing counts as not set.
+to nothing counts as not set. A name that begins with `AETHER_` and is no setting is an error, with
+the name that may have been meant.
+
+`aether config show` tells each value and where it came from; it takes the options of `aether up`.
+A `.env` may have been meant for something else, a function in the same folder, say, with a `PORT` of
+its own: the start names every setting that it took from there, and says when the port is from `PORT`.
 
 | Environment | Default | |
 |---|---|---|

@@ -7,12 +7,15 @@ from typing import Any
 
 import httpx
 
-from aether.cli.failures import ApiRefused, CommandFailed, Unreachable
+from aether.cli.failures import ApiRefused, CommandFailed
+from aether.cli.reaching import not_aether
 
 LOOKED_AT_BYTES = 64 * 1024
 """A platform error is far smaller; a longer answer is a function's."""
 
-KEY_HINT = "Give the key with --key or AETHER_KEY, or point --data-dir at the platform's data directory."
+KEY_HINT = (
+    "Give the key with --key, AETHER_KEY or a profile, or point --data-dir at the platform's data directory."
+)
 HINTS = {
     "unauthenticated": KEY_HINT,
     "forbidden": KEY_HINT,
@@ -45,7 +48,4 @@ def refusal(answer: httpx.Response) -> CommandFailed:
     """What to raise for an answer of the management API with status 400 or above."""
     body = answer.read()
     known = platform_error(answer.status_code, answer.headers.get("content-type", ""), body)
-    return known or Unreachable(
-        f"What answers at {answer.url} is not Aether: HTTP {answer.status_code} without its error format.",
-        hint="Check --url or AETHER_URL.",
-    )
+    return known or not_aether(str(answer.url), f"HTTP {answer.status_code} without its error format")

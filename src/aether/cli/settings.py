@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, PrivateAttr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from aether.cli.origins import Origin, origins, read_dotenv, unknown_names
 from aether.cli.paths import default_cache_dir, default_data_dir, key_file
 from aether.domain.errors import InvalidRequest
 
@@ -115,6 +116,12 @@ class Settings(BaseSettings):
         description="The SQLite database. Default: `{data_dir}/aether.db`.",
     )
 
+    _origins: Mapping[str, Origin] = PrivateAttr(default_factory=dict)
+
+    def origin(self, field: str) -> Origin:
+        """What set it; a default when these settings were not loaded."""
+        return self._origins.get(field, Origin("default"))
+
     @property
     def key_file(self) -> Path:
         return key_file(self.data_dir)
@@ -144,12 +151,20 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, overrides: dict[str, Any]) -> Self:
+        names = {field: cls.environment_names(field) for field in cls.model_fields}
         try:
-            return cls(**overrides)
+            dotenv = read_dotenv()
+            wrong = dict(unknown_names((name for some in names.values() for name in some), dotenv))
+            settings = cls(**overrides)
+        except UnicodeDecodeError as error:
+            raise InvalidSettings(f"The file .env is not UTF-8 text: {error}.") from None
         except ValidationError as error:
-            fields = dict(_wrong(cls, error))
-            told = "; ".join(f"{name}: {what}" for name, what in fields.items())
-            raise InvalidSettings(f"Settings are wrong: {told}.", fields=fields) from None
+            wrong |= dict(_wrong(cls, error))
+        if wrong:
+            told = "; ".join(f"{name}: {what}" for name, what in wrong.items())
+            raise InvalidSettings(f"Settings are wrong: {told}.", fields=wrong)
+        settings._origins = origins(names, overrides, dotenv)
+        return settings
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -8,6 +8,16 @@ from __future__ import annotations
 from typing import Any, NotRequired, TypedDict
 
 
+class RolloutJson(TypedDict):
+    """How the newest version is doing; `status` is `pending`, `ready` or `failed`."""
+
+    revision: int
+    status: str
+    reason: str | None
+    console: str | None
+    phases: dict[str, float] | None
+
+
 class FunctionJson(TypedDict):
     id: str
     name: str
@@ -20,6 +30,9 @@ class FunctionJson(TypedDict):
     env_vars: dict[str, str]
     created_at: str
     updated_at: str
+    code_sha256: NotRequired[str]
+    archive_sha256: NotRequired[str]
+    rollout: NotRequired[RolloutJson]
 
 
 class CodeJson(TypedDict):

@@ -7,19 +7,17 @@ import errno
 import os
 import signal
 import sys
-from pathlib import Path
-from typing import Annotated, Literal
 
 import structlog
 import uvloop
-from cyclopts import Parameter
 
-from aether.cli.data_dir import PRIVATE, locked
+from aether.cli.data_dir import MACHINES, locked, socket_directory
 from aether.cli.embedded import Embedded, open_stores
 from aether.cli.failures import Refused
 from aether.cli.logging import configure_logging
 from aether.cli.output import say
-from aether.cli.settings import Settings, load_settings
+from aether.cli.settings import Settings
+from aether.cli.up_options import NOTHING_GIVEN, UpOptions, told_elsewhere
 from aether.images.catalog import Images, ImageSettings, load_images
 from aether.images.kvm import kvm_works
 from aether.images.tsc import tsc_khz
@@ -30,15 +28,7 @@ log = structlog.get_logger()
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def up(
-    *,
-    host: str | None = None,
-    port: int | None = None,
-    data_dir: Path | None = None,
-    keep_invocations: Annotated[int | None, Parameter(help="Days that records of calls are kept.")] = None,
-    auth: Literal["on", "off"] | None = None,
-    log_level: Literal["debug", "info", "warning", "error"] | None = None,
-) -> None:
+def up(*, options: UpOptions = NOTHING_GIVEN) -> None:
     """Start the platform on this machine: gateway, worker and stores in one process.
 
     It runs until Ctrl-C or SIGTERM, which let running requests end first; a second one doesn't wait.
@@ -50,32 +40,10 @@ def up(
     aether up
     aether up --port 9000 --data-dir ./state
     ```
-
-    Parameters
-    ----------
-    host
-        Address to listen on. Default: 127.0.0.1
-    port
-        Port to listen on; 0 takes a free one. Default: 8080
-    data_dir
-        Where state is kept. Default: ~/.local/share/aether
-    keep_invocations
-        Days that records of calls are kept. Default: 30
-    auth
-        off opens the management API to whoever reaches it. Default: on
-    log_level
-        Least severe message that is written to stderr. Default: info
     """
-    settings = load_settings(
-        host=host,
-        port=port,
-        data_dir=data_dir,
-        keep_invocations_days=keep_invocations,
-        auth=auth,
-        log_level=log_level,
-    )
+    settings = options.settings()
     configure_logging(settings.log_level)
-    with locked(settings.data_dir):
+    with locked(settings.data_dir), socket_directory(settings.sockets):
         images = load_images(
             settings.cache_dir,
             ImageSettings(kernel_path=settings.kernel_path, runtime_path=settings.runtime_path),
@@ -86,10 +54,9 @@ def up(
 
 def make_vmm(settings: Settings, images: Images) -> QemuVmm:
     """The QEMU driver as this host can have it: KVM only where a probe machine booted under it."""
-    settings.sockets.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     accel = "kvm" if kvm_works(settings.cache_dir, images.kernel) else "tcg"
     return QemuVmm(
-        QemuConfig(kernel=images.kernel, run_dir=settings.sockets / "vms", tsc_khz=tsc_khz(), accel=accel)
+        QemuConfig(kernel=images.kernel, run_dir=settings.sockets / MACHINES, tsc_khz=tsc_khz(), accel=accel)
     )
 
 
@@ -126,6 +93,8 @@ def _announce(settings: Settings, vmm: QemuVmm, address: tuple[str, int]) -> Non
     host, port = address
     url = f"http://{host}:{port}"
     say(f"Aether is up at {url} (microVMs by {vmm.name}, {vmm.accel}).")
+    for line in told_elsewhere(settings):
+        say(line)
     if settings.auth == "off":
         say("The management API is open to whoever reaches it (auth is off).")
     else:

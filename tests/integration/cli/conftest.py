@@ -102,8 +102,10 @@ def platform(tmp_path_factory) -> Iterator[Platform]:
 
 
 @pytest.fixture
-def aether(platform, capfdbinary, monkeypatch) -> Callable[..., Ended]:
+def aether(platform, capfdbinary, monkeypatch, tmp_path) -> Callable[..., Ended]:
     """Runs one command against the platform, as its user on this machine would."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("AETHER_PROFILE", raising=False)
     monkeypatch.setenv("AETHER_URL", platform.url)
     monkeypatch.setenv("AETHER_DATA_DIR", str(platform.data_dir))
     monkeypatch.delenv("AETHER_KEY", raising=False)

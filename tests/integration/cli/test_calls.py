@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -67,7 +68,7 @@ def test_platforms_error_is_a_sentence_and_gives_exit_code_1(aether):
 
 
 def test_function_that_does_not_start_tells_its_last_words(aether, folder):
-    aether("deploy", str(folder), "-n", "broken", "-e", "FAILS_TO_START=1")
+    aether("deploy", str(folder), "-n", "broken", "-e", "FAILS_TO_START=1", "--no-wait")
     called = aether("invoke", "broken")
     assert (called.code, called.out) == (1, "")
     assert "(call call-" in called.err
@@ -80,6 +81,47 @@ def test_timeout_shortens_the_deadline(aether, hello):
     late = aether("invoke", hello, "--timeout", "0.2", "-H", "x-simulated-respond-ms: 20000")
     assert (late.code, late.out) == (1, "")
     assert aether("invoke", hello, "--timeout", "0").code == 2
+
+
+def test_timing_is_drawn_beside_the_answer(aether, folder):
+    aether("deploy", str(folder), "-n", "cold", "--no-wait")
+    called = aether("invoke", "cold", "/x", "--show-timing")
+    assert called.json["path"] == "/x"
+    names = [line.split()[0] for line in called.err.splitlines()]
+    assert {"boot", "fn", "network", "body"} < set(names)
+    assert names[-1] == "total"
+    assert called.err.splitlines()[-1].endswith("answered 200")
+    aether("rm", "cold")
+
+
+def test_repeated_calls_are_summed_up(aether, hello, tmp_path):
+    body = tmp_path / "body"
+    body.write_bytes(b"again")
+    called = aether("invoke", hello, "-d", f"@{body}", "--repeat", "5")
+    assert called.code == 0
+    assert called.out.count('"again"') == 5
+    found = re.fullmatch(
+        r"5 calls: min ([\d.]+)  median ([\d.]+)  p95 ([\d.]+)  max ([\d.]+) ms; 5 answered 200\n", called.err
+    )
+    figures = [float(figure) for figure in found.groups()]
+    assert figures == sorted(figures)
+    assert aether("invoke", hello, "--repeat", "0").code == 2
+
+
+def test_failure_among_repeated_calls_is_the_exit_code(aether, hello):
+    called = aether("invoke", hello, "-H", "x-simulated-status: 503", "--repeat", "3")
+    assert called.code == 4
+    assert "3 calls: " in called.err
+    assert "3 answered 503" in called.err
+
+
+def test_what_a_pipe_has_is_sent_each_time(platform, hello):
+    environment = {**os.environ, "AETHER_URL": platform.url, "AETHER_DATA_DIR": str(platform.data_dir)}
+    ran = subprocess.run(
+        [sys.executable, "-m", "aether.cli", "invoke", hello, "-d", "@-", "--repeat", "2"],
+        input=b"once", capture_output=True, env=environment, check=True,
+    )  # fmt: skip
+    assert ran.stdout.count(b'"once"') == 2
 
 
 @pytest.mark.parametrize("header", ["no colon", ": no name"])

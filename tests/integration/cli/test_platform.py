@@ -29,11 +29,11 @@ def test_platform_elsewhere_never_gets_this_ones_key(platform, aether, monkeypat
     monkeypatch.setenv("XDG_DATA_HOME", str(platform.data_dir.parent))
     (platform.data_dir.parent / "aether").mkdir()
     (platform.data_dir.parent / "aether/api-key").write_text("kept-here\n")
-    assert Connection("http://127.0.0.1:1").chosen_key() == "kept-here"
-    assert Connection("http://[::1]:1").chosen_key() == "kept-here"
+    assert Connection("http://127.0.0.1:1").target().key == "kept-here"
+    assert Connection("http://[::1]:1").target().key == "kept-here"
     for elsewhere in ("http://faas.example", "http://127.evil.example", "http://localhost.example"):
-        assert Connection(elsewhere).chosen_key() is None
-        assert Connection(elsewhere, key="given").chosen_key() == "given"
+        assert Connection(elsewhere).target().key is None
+        assert Connection(elsewhere, key="given").target().key == "given"
 
 
 @pytest.mark.parametrize("words", [["list"], ["invoke", "hello"], ["logs", "hello", "-f"]])

@@ -22,7 +22,7 @@ CODE = Path(__file__).parent / "function"
 @pytest.fixture(scope="session")
 def guest_images() -> Images:
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aether"
-    cache = Path(os.environ.get("AETHER_CACHE", default))
+    cache = Path(os.environ.get("AETHER_CACHE_DIR", default))
     try:
         return load_images(cache)
     except MissingImages as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,12 +15,13 @@ from aether.cli import output, shapes
 from aether.cli.commands.function_fields import NOTHING_GIVEN, Fields, environment
 from aether.cli.connection import DEFAULT_CONNECTION, Connection
 from aether.cli.entrypoint import choose_entrypoint
-from aether.cli.failures import ApiRefused, CommandFailed, WrongUsage
+from aether.cli.failures import WrongUsage
 from aether.cli.options import Json
+from aether.cli.timing import waterfall
 from aether.domain.function import NAME
 
 if TYPE_CHECKING:
-    from aether.cli.client import Client
+    from aether.cli.deployment import Deployed
     from aether.cli.package import Package
 
 DEFAULT_RUNTIME = "node"
@@ -34,12 +36,16 @@ def deploy(
     env: Annotated[tuple[str, ...], Parameter(name=["--env", "-e"])] = (),
     unset_env: tuple[str, ...] = (),
     fields: Fields = NOTHING_GIVEN,
+    wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
+    force: bool = False,
     json: Json = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Create a function from a folder, a file, a zip or a tar.gz; or update the one of that name.
 
-    The next call is served by the new code. If the platform refuses it, all stays as it was.
+    The next call is served by the new code. If the platform refuses it, all stays as it was. What
+    the platform has already is not uploaded again. Then one instance is started: a version that does
+    not start gives exit code 1 and the end of its console, and the version before goes on serving.
     `.aetherignore` names files of a folder that stay out, by the rules of `.gitignore`.
 
     **Examples**
@@ -47,7 +53,7 @@ def deploy(
     ```
     aether deploy examples/hello-node
     aether deploy . --name shop --memory 256 --env STAGE=test --env API_TOKEN
-    aether deploy build/app.zip --entrypoint server.js
+    aether deploy build/app.zip --entrypoint server.js --no-wait
     ```
 
     Parameters
@@ -60,10 +66,17 @@ def deploy(
         `NAME=value` for its environment; a bare `NAME` takes your shell's value. Repeatable.
     unset_env
         Name of a variable to take away. Repeatable.
+    wait
+        Start an instance and wait for it. With --no-wait the first call starts one.
+    force
+        Upload although nothing changed.
     json
-        Print one object: `created`, `function`, `code`, `url`.
+        Print one object: `created`, `changed`, `uploaded`, `function`, `code`, `url`.
     """
-    from aether.cli.package import open_package  # noqa: PLC0415 - tar, zip and gzip: only when needed
+    # httpx, tar, zip and gzip: only when needed.
+    from aether.cli.deployment import apply, current_function  # noqa: PLC0415 - see above
+    from aether.cli.package import open_package  # noqa: PLC0415 - see above
+    from aether.cli.rollout import failure, wait_until_ready  # noqa: PLC0415 - see above
 
     name = name or name_from(path)
     changes = fields.given()
@@ -71,17 +84,24 @@ def deploy(
         with output.waiting("Packing"):
             package = stack.enter_context(open_package(path))
         client = stack.enter_context(connection.open())
-        current = _current(client, name)
+        current = current_function(client, name)
+        if current is None:
+            changes.setdefault("runtime", DEFAULT_RUNTIME)
         changes |= environment(env, unset_env, current["env_vars"] if current else {})
         changes |= _entrypoint(package, changes, current)
-        with output.waiting(f"Deploying {name} ({output.size(package.size_bytes)})"):
-            function, code = _apply(client, name, current, changes, package)
-        url = client.call_url(function["name"])
+        deployed = apply(client, name, current, changes, package, upload_always=force)
+        url = client.call_url(deployed.function["name"])
+        if not json:
+            _tell(deployed, url)
+            sys.stdout.flush()
+        function = wait_until_ready(client, deployed.function) if wait else deployed.function
     if json:
-        told = {"created": current is None, "function": function, "code": code, "url": url}
-        output.print_json(told)
-    else:
-        _tell(function, code, url, created=current is None)
+        output.print_json(_as_json(deployed, function, url))
+    failed = failure(function) if wait else None
+    if failed is not None:
+        raise failed
+    if wait and not json and deployed.changed:
+        _tell_start(function)
 
 
 def name_from(path: Path) -> str:
@@ -95,15 +115,6 @@ def name_from(path: Path) -> str:
     return label
 
 
-def _current(client: Client, name: str) -> shapes.FunctionJson | None:
-    try:
-        return client.function(name)
-    except ApiRefused as refused:
-        if refused.code != "function_not_found":
-            raise
-        return None
-
-
 def _entrypoint(
     package: Package, changes: Mapping[str, Any], current: shapes.FunctionJson | None
 ) -> dict[str, str]:
@@ -114,47 +125,39 @@ def _entrypoint(
     return {} if chosen is None else {"entrypoint": chosen}
 
 
-def _apply(
-    client: Client,
-    name: str,
-    current: shapes.FunctionJson | None,
-    changes: Mapping[str, Any],
-    package: Package,
-) -> tuple[shapes.FunctionJson, shapes.CodeJson]:
-    """Fields first: the archive is checked against the entrypoint. All of it, or nothing."""
-    before: Mapping[str, Any] = current or {}
-    real = {field: value for field, value in changes.items() if current is None or before.get(field) != value}
-    if current is None:
-        function = client.create({"name": name, "runtime": DEFAULT_RUNTIME, **real})
-    else:
-        function = client.update(current["id"], real) if real else current
-    try:
-        code = client.upload(
-            function["id"], package.pieces(), filename=package.filename, size_bytes=package.size_bytes
-        )
-    except (CommandFailed, KeyboardInterrupt):
-        _undo(client, function["id"], None if current is None else {field: before[field] for field in real})
-        raise
-    return client.function(function["id"]), code
+def _as_json(deployed: Deployed, function: shapes.FunctionJson, url: str) -> dict[str, Any]:
+    return {
+        "created": deployed.created,
+        "changed": deployed.changed,
+        "uploaded": deployed.code is not None,
+        "function": function,
+        "code": deployed.code
+        or {"code_path": function["code_path"], "sha256": function.get("code_sha256", "")},
+        "url": url,
+    }
 
 
-def _undo(client: Client, function_id: str, before: Mapping[str, Any] | None) -> None:
-    """Remove a new function, or give an old one its fields back; why we are here is told already."""
-    with suppress(CommandFailed):
-        if before is None:
-            client.delete(function_id)
-        elif before:
-            client.update(function_id, before)
-
-
-def _tell(function: shapes.FunctionJson, code: shapes.CodeJson, url: str, *, created: bool) -> None:
+def _tell(deployed: Deployed, url: str) -> None:
+    function, code = deployed.function, deployed.code
     name = function["name"]
-    print(f"{'Created' if created else 'Updated'} {output.bold(name)} ({function['id']}).")
+    what = "Created" if deployed.created else "Updated" if deployed.changed else "Unchanged:"
+    print(f"{what} {output.bold(name)} ({function['id']}).")
+    told = (
+        f"sha256 {code['sha256']}, {output.size(code['size_bytes'])}" if code else "as it was; not uploaded"
+    )
     output.print_fields(
         [
             ("url", url),
             ("entrypoint", function["entrypoint"]),
-            ("code", f"sha256 {code['sha256']}, {output.size(code['size_bytes'])}"),
+            ("code", told),
             ("call it", f"aether invoke {name}"),
         ]
     )
+
+
+def _tell_start(function: shapes.FunctionJson) -> None:
+    phases = function["rollout"]["phases"] if "rollout" in function else None
+    if phases:
+        output.say(f"Its first instance was ready after {sum(phases.values()):.0f} ms:")
+        for line in waterfall(list(phases.items()), encoding=sys.stderr.encoding):
+            output.say(f"  {line}")

@@ -44,8 +44,15 @@ class Fields:
     max_instances: int | None = None
     """Instances under load. Default for a new function: 20"""
 
+    domains: Annotated[tuple[str, ...] | None, Parameter(name="--domain")] = None
+    """Host name that leads to it, to its `/`. Repeatable; those given replace the ones before."""
+
     def given(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.domains is not None:
+            # `--domain ""` is how the last one is taken away.
+            given["domains"] = sorted({domain.lower() for domain in self.domains if domain})
+        return given
 
 
 NOTHING_GIVEN = Fields()

@@ -132,6 +132,11 @@ def _fields(function: shapes.FunctionJson) -> list[tuple[str, str]]:
             text = ", ".join(sorted(function["env_vars"])) or "none"
         elif name.endswith("_at") and isinstance(value, str):
             text = output.local_time(value)
+        elif name == "rollout":
+            rollout = function["rollout"]
+            text = rollout["status"] + (f": {rollout['reason']}" if rollout["reason"] else "")
+        elif isinstance(value, list):
+            text = ", ".join(str(item) for item in value) or "none"
         else:
             text = "none" if value in (None, "") else str(value)
         shown.append((name, output.printable(text)))

@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 from cyclopts import Parameter
 
+from aether.cli import output
 from aether.cli.connection import DEFAULT_CONNECTION, Connection
-from aether.cli.failures import CommandFailed, FunctionAnswered, WrongUsage
+from aether.cli.failures import CommandFailed, WrongUsage
+from aether.cli.request_body import Body, request_body
+from aether.cli.timing import Phase, server_timing, summary, waterfall
 
 if TYPE_CHECKING:
-    import httpx
+    from aether.cli.client import Client
 
-FIRST_ERROR_STATUS = 400
-PIECE_BYTES = 64 * 1024
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is sent, each time."""
+
+    name: str
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: Callable[[], AbstractContextManager[Body]]
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """How one went, as seen from here."""
+
+    status: int
+    head_ms: float
+    total_ms: float
+    phases: Sequence[Phase]
+    """As the platform told them."""
+    failed: CommandFailed | None
 
 
 def invoke(
@@ -32,6 +56,8 @@ def invoke(
     data: Annotated[str | None, Parameter(name=["--data", "-d"], allow_leading_hyphen=True)] = None,
     include: Annotated[bool, Parameter(name=["--include", "-i"])] = False,
     timeout: float | None = None,
+    show_timing: bool = False,
+    repeat: int = 1,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Call a function and print the body of its answer as it comes.
@@ -46,6 +72,8 @@ def invoke(
     aether invoke hello '/greet?name=Ada' -i
     aether invoke hello /items -d '{"title": "tea"}' -H 'Content-Type: application/json'
     aether invoke resize -d @photo.jpg > small.jpg
+    aether invoke hello --show-timing
+    aether invoke hello --repeat 100 > /dev/null
     ```
 
     Parameters
@@ -64,74 +92,77 @@ def invoke(
         Print status and headers of the answer first.
     timeout
         Seconds to wait for the answer to begin; can only shorten the function's own.
+    show_timing
+        Draw on standard error where the time went, by the answer's `Server-Timing`.
+    repeat
+        Call it so many times, one after the other, and tell minimum, median, p95 and maximum.
     """
+    if repeat < 1:
+        raise WrongUsage("--repeat must be 1 or more.")
     headers = [_header(text) for text in header]
     if timeout is not None:
         if timeout <= 0:
             raise WrongUsage("--timeout must be more than 0 seconds.")
         headers.append(("x-timeout-ms", str(round(timeout * 1000))))
-    target = f"/functions/{quote(name, safe='')}/{path.removeprefix('/')}"
-    method = method or ("GET" if data is None else "POST")
+    call = Call(
+        name,
+        method or ("GET" if data is None else "POST"),
+        f"/functions/{quote(name, safe='')}/{path.removeprefix('/')}",
+        headers,
+        request_body(data, times=repeat),
+    )
+    with connection.open() as client:
+        done = _calls(client, call, repeat, include=include, show_timing=show_timing)
+    if repeat > 1:
+        _tell_summary(done)
+    failures = [called.failed for called in done if called.failed is not None]
+    if failures:
+        raise failures[-1]
+
+
+def _calls(client: Client, call: Call, repeat: int, *, include: bool, show_timing: bool) -> list[Called]:
+    done = []
+    for _ in range(repeat):
+        called = _once(client, call, include=include)
+        done.append(called)
+        if show_timing:
+            _tell_timing(called)
+    return done
+
+
+def _once(client: Client, call: Call, *, include: bool) -> Called:
+    from aether.cli.answer import print_answer  # noqa: PLC0415 - imports httpx
+
+    began = time.perf_counter()
     with (
-        connection.open() as client,
-        _body(data) as content,
-        client.call(method, target, headers=headers, content=content) as answer,
+        call.body() as content,
+        client.call(call.method, call.target, headers=call.headers, content=content) as answer,
     ):
-        _print_answer(answer, name, include=include)
+        head_ms = (time.perf_counter() - began) * 1000
+        failed = print_answer(answer, call.name, include=include)
+        total_ms = (time.perf_counter() - began) * 1000
+    phases = server_timing(answer.headers.get_list("server-timing"))
+    return Called(answer.status_code, head_ms, total_ms, phases, failed)
 
 
-def _print_answer(answer: httpx.Response, name: str, *, include: bool) -> None:
-    from aether.cli.refusal import LOOKED_AT_BYTES, platform_error  # noqa: PLC0415 - imports httpx
-
-    out = sys.stdout.buffer
-    if include:
-        _print_head(answer)
-    body, start = answer.iter_raw(), b""
-    content_type = answer.headers.get("content-type", "")
-    if answer.status_code >= FIRST_ERROR_STATUS and content_type.startswith("application/json"):
-        start, whole = _start(body, LOOKED_AT_BYTES)
-        refused = whole and platform_error(answer.status_code, content_type, start)
-        if refused:
-            raise _told(refused)
-    last = b"\n"
-    for last in chain([start] if start else [], body):
-        out.write(last)
-        out.flush()
-    if out.isatty() and not last.endswith(b"\n"):
-        # The shell's prompt would stand behind the answer. Anything but a terminal gets just its bytes.
-        out.write(b"\n")
-        out.flush()
-    if answer.status_code >= FIRST_ERROR_STATUS:
-        raise FunctionAnswered(
-            f"{name} answered with status {answer.status_code}.", hint=f"Its output: aether logs {name}"
-        )
+def _tell_timing(called: Called) -> None:
+    told_ms = sum(duration for _, duration in called.phases)
+    phases = [
+        *called.phases,
+        ("network", max(0.0, called.head_ms - told_ms)),
+        ("body", called.total_ms - called.head_ms),
+    ]
+    sys.stdout.flush()
+    for line in waterfall(phases, encoding=sys.stderr.encoding):
+        output.say(line)
+    output.say(f"total {called.total_ms:.1f} ms, answered {called.status}")
 
 
-def _start(body: Iterator[bytes], limit_bytes: int) -> tuple[bytes, bool]:
-    """The first pieces of a body, and whether they are all of it."""
-    start = b""
-    for piece in body:
-        start += piece
-        if len(start) > limit_bytes:
-            return start, False
-    return start, True
-
-
-def _told(refused: Any) -> CommandFailed:
-    """The same error with its call id, by which the platform's log has more of it."""
-    if refused.call_id:
-        refused.message = f"{refused.message} (call {refused.call_id})"
-    failed: CommandFailed = refused
-    return failed
-
-
-def _print_head(answer: httpx.Response) -> None:
-    out = sys.stdout.buffer
-    out.write(f"{answer.http_version} {answer.status_code} {answer.reason_phrase}\r\n".encode())
-    for name, value in answer.headers.raw:
-        out.write(name + b": " + value + b"\r\n")
-    out.write(b"\r\n")
-    out.flush()
+def _tell_summary(done: Sequence[Called]) -> None:
+    statuses = Counter(called.status for called in done)
+    told = ", ".join(f"{count} answered {status}" for status, count in sorted(statuses.items()))
+    sys.stdout.flush()
+    output.say(f"{len(done)} calls: {summary([called.total_ms for called in done])}; {told}")
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -139,22 +170,3 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise WrongUsage(f"{text!r} is no header.", hint="For example -H 'Accept: text/plain'")
     return name.strip(), value.strip()
-
-
-@contextmanager
-def _body(data: str | None) -> Iterator[bytes | Iterable[bytes] | None]:
-    """Literal text, or a file or standard input, read as it is sent."""
-    if data is None or not data.startswith("@"):
-        yield None if data is None else data.encode(errors="surrogateescape")
-    elif data == "@-":
-        yield _pieces(sys.stdin.buffer)
-    else:
-        path = Path(data[1:])
-        with path.open("rb") as file:
-            # Only a plain file has a length to announce; of anything else it is 0.
-            yield file if path.is_file() else _pieces(file)
-
-
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    while piece := file.read(PIECE_BYTES):
-        yield piece
