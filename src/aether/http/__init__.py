@@ -1,8 +1,8 @@
 """One HTTP/1.1 relay engine: streaming both ways, strict both ways, and knowing nothing of functions.
 
 A Handler says where each request goes and hears how it ended; `Relay(handler, limits)` does the rest.
-Protocol logic without I/O: syntax, request, response, body, heads. I/O: client, upstream, pool, tunnel, and
-exchange, which ties a client's request to an upstream's response.
+Protocol logic without I/O: syntax, request, response, body, heads. I/O: client, upstream, pool, neighbours,
+tunnel, and exchange, which ties a client's request to an upstream's response.
 """
 
 from aether.http.exchange import Exchange
@@ -18,6 +18,7 @@ from aether.http.messages import (
     Undelivered,
     Upstream,
 )
+from aether.http.neighbours import Neighbours
 from aether.http.relay import Relay
 from aether.http.request import Request
 
@@ -29,6 +30,7 @@ __all__ = [
     "Forward",
     "Handler",
     "Limits",
+    "Neighbours",
     "Outcome",
     "Phase",
     "Relay",

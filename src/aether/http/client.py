@@ -28,11 +28,13 @@ class ClientConnection(HeldProtocol):
         "_in_head",
         "_pending",
         "choked",
+        "counted",
         "due_at",
         "exchange",
         "peer",
         "relay",
         "scheme",
+        "trusted",
     )
 
     def __init__(self, relay: "Relay") -> None:
@@ -43,6 +45,10 @@ class ClientConnection(HeldProtocol):
         self.scheme = b""
         self.choked = False
         """The client reads too slowly: what is written waits in the transport, and no request is begun."""
+        self.counted = False
+        """Whether it holds a place in the relay's census."""
+        self.trusted = False
+        """A front proxy of ours: what it says of its own client is passed on."""
         self.due_at = NEVER
         self._body: Body | None = None
         self._pending = b""
@@ -57,8 +63,13 @@ class ClientConnection(HeldProtocol):
             self.peer = (peer[0], peer[1])
         if self.relay.edge:
             self.scheme = b"https" if transport.get_extra_info("sslcontext") else b"http"
+            self.trusted = self.relay.trusts(self.peer[0])
         self.due_at = self.relay.loop.time() + self.relay.limits.keepalive_timeout_s
-        if not self.relay.connection_made(self):
+        self.relay.connection_made(self)
+        if self.relay.flooded:
+            self._ending = True
+            transport.abort()
+        elif not self.counted:
             self._refuse(503, "too many connections")
 
     @property
@@ -68,6 +79,7 @@ class ClientConnection(HeldProtocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._ending = True
+        self.relay.departures.discard(self)
         self.relay.connection_lost(self)
         if self.exchange is not None:
             self.exchange.gone()
@@ -75,6 +87,22 @@ class ClientConnection(HeldProtocol):
     def eof_received(self) -> None:
         if self.exchange is not None:
             self.exchange.gone()
+
+    def hold(self) -> None:
+        super().hold()
+        if self.held and self.exchange is not None:
+            self.relay.departures.add(self)
+
+    def let_read(self) -> None:
+        if self.held:
+            self.relay.departures.discard(self)
+            super().let_read()
+
+    def left(self) -> None:
+        """The client has gone, as we learnt without reading from it."""
+        if self.exchange is not None:
+            self.exchange.gone()
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         self.choked = True
@@ -94,7 +122,9 @@ class ClientConnection(HeldProtocol):
         if self._body is not None:
             self._read_body(self._body, data)
         elif self.exchange is None and not self.choked:
-            self._read_head(self._pending + data if self._pending else data, len(self._pending))
+            # What lies pending was looked at only where it is the beginning of this very head.
+            scanned = len(self._pending) if self._in_head else 0
+            self._read_head(self._pending + data if self._pending else data, scanned)
         else:
             self._pending += data
             if len(self._pending) > _MAX_PENDING_BYTES:
@@ -171,6 +201,7 @@ class ClientConnection(HeldProtocol):
             return
         self._ending = True
         self._pending = b""
+        self.relay.departures.discard(self)
         limits = self.relay.limits
         self.due_at = self.relay.loop.time() + (limits.linger_s if linger else limits.keepalive_timeout_s)
         if linger and self.transport.can_write_eof() and not self.transport.is_closing():
@@ -189,11 +220,9 @@ class ClientConnection(HeldProtocol):
         self._ending = True
         self.exchange = None
         self.let_read()
-        self.relay.connection_lost(self)
         early, self._pending = self._pending, b""
-        self.relay.add_tunnel(
-            Tunnel(self.relay, exchange, self.transport, upstream, first=first, early=early)
-        )
+        tunnel = Tunnel(self.relay, exchange, self.transport, upstream, first=first, early=early)
+        self.relay.became_tunnel(self, tunnel)
 
     def due(self, now: float) -> None:
         """A time limit may have passed."""

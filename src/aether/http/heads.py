@@ -6,7 +6,7 @@ from http import HTTPStatus
 from aether.http.messages import Answer, Forward
 from aether.http.request import Request
 from aether.http.response import Response
-from aether.http.syntax import cut, field_pattern
+from aether.http.syntax import HOST, cut, field_pattern
 
 _NEVER_TRAILERS = frozenset(
     b"authorization connection content-encoding content-length content-type cookie expect host keep-alive "
@@ -16,8 +16,11 @@ _NEVER_TRAILERS = frozenset(
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def request_head(request: Request, forward: Forward, scheme: bytes) -> bytes:
-    """The head to send upstream. With a `scheme` we are the edge, and say who asked (X-Forwarded-…)."""
+def request_head(request: Request, forward: Forward, scheme: bytes, *, trusted: bool = False) -> bytes:
+    """The head to send upstream. With a `scheme` we are the edge, and say who asked (X-Forwarded-…).
+
+    From a `trusted` front proxy we take its word for the scheme and the host that were asked for.
+    """
     cuts = request.cuts
     added = forward.add_headers
     if forward.drop:
@@ -27,7 +30,7 @@ def request_head(request: Request, forward: Forward, scheme: bytes) -> bytes:
     if scheme:
         if request.forwarded:
             cuts = cuts + [(start, end) for _, start, end in request.forwarded]
-        added += _forwarded(request, scheme)
+        added += _forwarded(request, scheme, trusted=trusted)
     if request.length is None:
         added += b"Transfer-Encoding: chunked\r\n"
     if request.upgrade:
@@ -40,18 +43,25 @@ def request_head(request: Request, forward: Forward, scheme: bytes) -> bytes:
     return b"%b %b HTTP/1.1%b\r\n%b\r\n" % (request.method, forward.target, cut(request.headers, cuts), added)
 
 
-def _forwarded(request: Request, scheme: bytes) -> bytes:
+def _forwarded(request: Request, scheme: bytes, *, trusted: bool) -> bytes:
     client = request.client[0].encode() or b"unknown"
-    before = [
-        request.headers[start + len(b"\r\nX-Forwarded-For:") : end].strip(b" \t")
-        for name, start, end in request.forwarded
-        if name == b"x-forwarded-for"
-    ]
-    chain = b", ".join([*filter(None, before), client])
+    told: dict[bytes, list[bytes]] = {}
+    for name, start, end in request.forwarded:
+        value = request.headers[start + len(b"\r\n:") + len(name) : end].strip(b" \t")
+        if value:
+            told.setdefault(name, []).append(value)
+    host = request.host
+    if trusted:
+        schemes, hosts = told.get(b"x-forwarded-proto", []), told.get(b"x-forwarded-host", [])
+        if len(schemes) == 1 and schemes[0] in (b"http", b"https"):
+            scheme = schemes[0]
+        if len(hosts) == 1 and HOST.fullmatch(hosts[0]):
+            host = hosts[0]
+    chain = b", ".join([*told.get(b"x-forwarded-for", []), client])
     return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
         chain,
         scheme,
-        request.host,
+        host,
     )
 
 

@@ -6,6 +6,7 @@ from collections import deque
 
 from aether.http.limits import Limits
 from aether.http.messages import Upstream
+from aether.http.neighbours import Neighbours
 from aether.http.upstream import UpstreamConnection
 from aether.http.watch import Watch
 
@@ -15,8 +16,15 @@ _SWEEP_S = 0.5
 class Pool:
     """Idle connections by upstream, the last used first: the others then grow old and go."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits, watch: Watch) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        watch: Watch,
+        neighbours: Neighbours | None = None,
+    ) -> None:
         self.limits = limits
+        self._neighbours = neighbours
         self.due_at = 0.0
         self._loop = loop
         self._watch = watch
@@ -61,6 +69,10 @@ class Pool:
 
     async def connect(self, upstream: Upstream) -> UpstreamConnection:
         """Open a connection; OSError (TimeoutError among them) when that fails."""
+        if self._neighbours is not None:
+            near = UpstreamConnection(self, upstream)
+            if self._neighbours.connect(upstream, near):
+                return near
         async with asyncio.timeout(self.limits.connect_timeout_s):
             if upstream.path:
                 _, connection = await self._loop.create_unix_connection(
@@ -101,6 +113,9 @@ class Pool:
 
 def _stale(connection: UpstreamConnection) -> bool:
     """An idle connection with anything to read is closed, or speaks out of turn."""
+    descriptor = connection.transport.get_extra_info("socket").fileno()
+    if descriptor < 0:  # within this process: what the other side did is known by now
+        return False
     poll = select.poll()
-    poll.register(connection.transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+    poll.register(descriptor, select.POLLIN | select.POLLRDHUP)
     return bool(poll.poll(0))

@@ -3,42 +3,63 @@
 import asyncio
 import socket
 import ssl
-from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
+from aether.http.census import Census
 from aether.http.client import ClientConnection
+from aether.http.departures import Departures
 from aether.http.exchange import Exchange
 from aether.http.handler import Handler
 from aether.http.limits import Limits
 from aether.http.messages import Outcome, Upstream
+from aether.http.neighbours import Neighbours
 from aether.http.pool import Pool
 from aether.http.supervisor import Supervisor, report
 from aether.http.tunnel import Tunnel
 from aether.http.watch import Watch
 
 _BACKLOG = 1024
+_MAX_REFUSED = 1000
+"""Connections over the limit that are told so at a time; more are only closed."""
 
 
 class Relay:
     """One HTTP/1.1 relay in the running loop, on any number of listeners.
 
-    `edge` says that clients are outside: X-Forwarded-For is appended to, -Proto and -Host are set.
+    `edge` says that clients are outside: X-Forwarded-For is appended to, -Proto and -Host are set. Where
+    `trusts` says of a client's address that it is a front proxy of ours, its -Proto and -Host are kept.
+    Relays with the same `neighbours` reach each other within the process, where they listen without TLS.
     """
 
-    def __init__(self, handler: Handler, limits: Limits | None = None, *, edge: bool = False) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits | None = None,
+        *,
+        edge: bool = False,
+        trusts: Callable[[str], bool] = lambda _host: False,
+        neighbours: Neighbours | None = None,
+    ) -> None:
         self.handler = handler
         self.limits = limits or Limits()
         self.edge = edge
+        self.trusts = trusts
         self.loop = asyncio.get_running_loop()
         self.draining = False
         self.in_flight = 0
         """Requests that have begun and not ended, tunnels included."""
         self.supervisor = Supervisor(self.loop)
         self.watch = Watch(self.loop)
-        self.pool = Pool(self.loop, self.limits, self.watch)
+        self.departures = Departures(self.watch)
+        self.pool = Pool(self.loop, self.limits, self.watch, neighbours)
+        self._neighbours = neighbours or Neighbours()
+        self._addresses: list[Upstream] = []
         self._servers: list[asyncio.Server] = []
         self._clients: set[ClientConnection] = set()
         self._tunnels: set[Tunnel] = set()
-        self._by_peer: Counter[str] = Counter()
+        self._census = Census(self.limits.max_connections, self.limits.max_connections_per_client)
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -52,21 +73,28 @@ class Relay:
         tls: ssl.SSLContext | None = None,
     ) -> tuple[str, int] | str:
         """Accept connections on a TCP address, a bound socket or a Unix path; gives the address. OSError."""
+        made = partial(ClientConnection, self)
+        options: dict[str, Any] = {"backlog": _BACKLOG}
+        if tls is not None:
+            options |= {
+                "ssl": tls,
+                "ssl_handshake_timeout": self.limits.head_timeout_s,
+                "ssl_shutdown_timeout": self.limits.linger_s,
+            }
         if path is not None:
-            server = await self.loop.create_unix_server(
-                lambda: ClientConnection(self), path, backlog=_BACKLOG, ssl=tls
-            )
+            server = await self.loop.create_unix_server(made, path, **options)
         elif sock is not None:
-            server = await self.loop.create_server(
-                lambda: ClientConnection(self), sock=sock, backlog=_BACKLOG, ssl=tls
-            )
+            server = await self.loop.create_server(made, sock=sock, **options)
         else:
-            server = await self.loop.create_server(
-                lambda: ClientConnection(self), host, port, backlog=_BACKLOG, ssl=tls
-            )
+            server = await self.loop.create_server(made, host, port, **options)
         self._servers.append(server)
         name = server.sockets[0].getsockname()
-        return name if isinstance(name, str) else (name[0], name[1])
+        if isinstance(name, str):
+            return name
+        if tls is None:
+            self._addresses.append(Upstream(name[0], name[1]))
+            self._neighbours.add(self._addresses[-1], made)
+        return name[0], name[1]
 
     def forget(self, upstream: Upstream) -> None:
         """Close the idle connections to an upstream that is going, or gone."""
@@ -112,39 +140,44 @@ class Relay:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for address in self._addresses:
+            self._neighbours.remove(address)
+        self._addresses.clear()
 
     # For the connections
 
-    def connection_made(self, client: ClientConnection) -> bool:
-        """Count a connection in; False when it is one too many, and to be refused."""
+    @property
+    def flooded(self) -> bool:
+        """There are too many connections even to tell all of them so."""
+        return len(self._clients) > self.limits.max_connections + _MAX_REFUSED
+
+    def connection_made(self, client: ClientConnection) -> None:
+        """Take a connection in. One that is not `counted` then is one too many, and to be refused."""
         self._clients.add(client)
         self._empty.clear()
         self.watch.add(client)
-        self._by_peer[client.peer[0]] += 1
-        per_client = self.limits.max_connections_per_client
-        if client.peer[0] and per_client is not None and self._by_peer[client.peer[0]] > per_client:
-            return False
-        return len(self._clients) <= self.limits.max_connections
+        client.counted = self._census.enter(client.peer[0])
 
     def connection_lost(self, client: ClientConnection) -> None:
         if client not in self._clients:
             return
         self._clients.discard(client)
         self.watch.discard(client)
-        host = client.peer[0]
-        self._by_peer[host] -= 1
-        if not self._by_peer[host]:
-            del self._by_peer[host]
+        if client.counted:
+            self._census.leave(client.peer[0])
         self._check_empty()
 
-    def add_tunnel(self, tunnel: Tunnel) -> None:
+    def became_tunnel(self, client: ClientConnection, tunnel: Tunnel) -> None:
+        """The tunnel takes the client's place."""
+        self._clients.discard(client)
+        self.watch.discard(client)
         self._tunnels.add(tunnel)
-        self._empty.clear()
         self.watch.add(tunnel)
 
     def remove_tunnel(self, tunnel: Tunnel) -> None:
         self._tunnels.discard(tunnel)
         self.watch.discard(tunnel)
+        self._census.leave(tunnel.exchange.request.client[0])
         self._check_empty()
 
     def _check_empty(self) -> None:

@@ -54,7 +54,7 @@ class Request:
         self.cuts: Cuts = []
         """Where the hop-by-hop fields stand."""
         self.forwarded: list[tuple[bytes, int, int]] = []
-        """X-Forwarded-* fields: lower-case name, start and end."""
+        """X-Forwarded-* fields, those with underscores for hyphens too: lower-case name, start and end."""
 
     @property
     def idempotent(self) -> bool:

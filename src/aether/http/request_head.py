@@ -7,6 +7,7 @@ from aether.http.refusal import Refusal
 from aether.http.request import Request
 from aether.http.syntax import (
     FIELDS,
+    HOST,
     TOKEN,
     content_length,
     head_ends,
@@ -20,9 +21,8 @@ _HEAD = re.compile(rb"(?:\r\n){0,4}+" + _LINE + rb"(" + FIELDS + rb")\r\n\r\n")
 _REQUEST_LINE = re.compile(_LINE)
 _SPECIAL = re.compile(
     rb"\r\n(host|connection|content-length|transfer-encoding|keep-alive|proxy-connection|te|upgrade|expect"
-    rb"|http2-settings|x-forwarded-for|x-forwarded-proto|x-forwarded-host):[\t ]*+([^\r]*)"
+    rb"|http2-settings|x[-_]forwarded[-_](?:for|proto|host)):[\t ]*+([^\r]*)"
 )
-_HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
 _MAX_METHOD_BYTES = 32
 # Named in Connection these would take the message's meaning away; they are dealt with on their own.
@@ -80,14 +80,14 @@ def _read_special(request: Request) -> None:
         start, end = match.span(2)
         value = headers[start:end].rstrip(b" \t")
         if name == b"host":
-            if name in seen or _HOST.fullmatch(value) is None:
+            if name in seen or HOST.fullmatch(value) is None:
                 raise Refusal(400, "bad or repeated Host")
             request.host = value
         elif name == b"content-length":
             if name in seen:
                 raise Refusal(400, "repeated Content-Length")
             request.length = content_length(value, 400)
-        elif name.startswith(b"x-forwarded-"):
+        elif name.startswith((b"x-f", b"x_f")):
             request.forwarded.append((name, match.start(), match.end()))
             continue
         else:
@@ -133,7 +133,7 @@ def _check_target(request: Request) -> None:
     if match is None or request.method == b"CONNECT":
         raise Refusal(400, "bad request target")
     authority, path = match.groups()
-    if _HOST.fullmatch(authority) is None or (request.version and authority.lower() != request.host.lower()):
+    if HOST.fullmatch(authority) is None or (request.version and authority.lower() != request.host.lower()):
         raise Refusal(400, "request target and Host disagree")
     request.host = request.host or authority
     request.target = path if path.startswith(b"/") else b"/" + path

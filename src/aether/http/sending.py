@@ -73,7 +73,7 @@ class SendingExchange(DecidingExchange):
         connection.exchange = self
         client = self.client
         client.due_at = NEVER if forward.deadline_at is None else forward.deadline_at
-        data = request_head(self.request, forward, client.scheme)
+        data = request_head(self.request, forward, client.scheme, trusted=client.trusted)
         if self._replay.size_bytes:
             data += self._replay.sent()
         if not self.request_complete:

@@ -14,6 +14,8 @@ TEXT = rb"[\t\x20-\x7e\x80-\xff]*+"
 # A group must not be repeated possessively: Python 3.11.2 then keeps what a failed try had taken (gh-100061).
 FIELDS = rb"(?:\r\n" + TOKEN + rb":" + TEXT + rb")*"
 
+HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
 # Bytes that no head can contain, whatever follows: seen early, a bad client needn't be waited for.
 IMPOSSIBLE = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 

@@ -55,30 +55,34 @@ class Tunnel:
     def lost(self, end: "TunnelEnd", exc: Exception | None) -> None:
         """One side is gone altogether."""
         other = self._upstream if end is self._client else self._client
-        if exc is None:
-            outcome = Outcome.COMPLETED
-        else:
-            outcome = Outcome.CLIENT_GONE if end is self._client else Outcome.UPSTREAM_BROKEN
-        if exc is None and other.ended:
+        if other.lost:
+            self._relay.remove_tunnel(self)
+        elif exc is None:
+            # What it sent last is still written to the other side, which has this long to take it.
             other.transport.close()
-        elif not other.lost:
+            self.due_at = self._relay.loop.time() + self._relay.limits.linger_s
+        else:
             other.transport.abort()
-        self._end(outcome)
+        if exc is None:
+            self.exchange.tunnel_ended(Outcome.COMPLETED)
+        else:
+            gone = end is self._client
+            self.exchange.tunnel_ended(Outcome.CLIENT_GONE if gone else Outcome.UPSTREAM_BROKEN)
 
     def due(self, now: float) -> None:
+        if self._client.lost or self._upstream.lost:
+            self.abort(Outcome.COMPLETED)
+            self.due_at = NEVER
+            return
         idle_at = NEVER if self._idle_s is None else self.touched_at + self._idle_s
         self.due_at = min(idle_at, self._until)
         if self.due_at <= now:
             self.abort(Outcome.CUT_MAX_STREAM if self._until <= now else Outcome.CUT_IDLE)
 
     def abort(self, outcome: Outcome) -> None:
-        self._end(outcome)
+        self.exchange.tunnel_ended(outcome)
         self._client.transport.abort()
         self._upstream.transport.abort()
-
-    def _end(self, outcome: Outcome) -> None:
-        self._relay.remove_tunnel(self)
-        self.exchange.tunnel_ended(outcome)
 
 
 class TunnelEnd(asyncio.Protocol):
@@ -97,10 +101,13 @@ class TunnelEnd(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.ended = True
-        if self._peer.can_write_eof() and not self._peer.is_closing():
-            self._peer.write_eof()
+        if not self._peer.is_closing():
+            if self._peer.can_write_eof():
+                self._peer.write_eof()
+            else:
+                self._peer.close()  # TLS closes both ways at once
         self._tunnel.half_closed()
-        return True
+        return self.transport.can_write_eof()
 
     def pause_writing(self) -> None:
         if not self._peer.is_closing():

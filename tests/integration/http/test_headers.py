@@ -39,3 +39,27 @@ async def test_trailers_and_headers_cannot_forge_what_is_ours(relay, backend, ha
     )
     assert b"forged" not in await client.head()
     assert await client.exactly(15) == b"0\r\nX-Sum: 1\r\n\r\n"
+
+
+FORWARDED = b"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\n"
+
+
+async def test_a_trusted_front_proxy_says_what_was_asked_for(relay, backend, handler, connect):
+    started = await relay(edge=True)
+    started.trusts = lambda host: host == "127.0.0.1"
+    client = await connect(started)
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + FORWARDED + b"\r\n")
+    head = await (await backend.peer()).head()
+    assert b"X-Forwarded-For: 192.0.2.1, 127.0.0.1\r\n" in head
+    assert b"X-Forwarded-Proto: https\r\n" in head
+    assert b"X-Forwarded-Host: a.example\r\n" in head
+
+
+async def test_nobody_else_does_nor_with_underscores(relay, backend, handler, connect):
+    client = await connect(await relay(edge=True))
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + FORWARDED + FORWARDED.replace(b"-", b"_") + b"\r\n")
+    head = await (await backend.peer()).head()
+    assert b"X-Forwarded-For: 192.0.2.1, 127.0.0.1\r\n" in head
+    assert b"X-Forwarded-Proto: http\r\n" in head
+    assert b"X-Forwarded-Host: x\r\n" in head
+    assert b"X_Forwarded" not in head
