@@ -259,12 +259,12 @@ class Activator:
         if function is None:
             return
         log.warning("start failed", function=function.name, revision=reply.revision, reason=reply.error)
-        if reply.capacity:
-            self._full_until_s[function.id] = self._clock.monotonic() + LOOK_AGAIN_S
-        else:
+        if not reply.capacity:
             self._routes.rollouts.failed(function, reply)
         if reply.revision != self._routes.serving(function).revision:
             return
+        if reply.capacity:
+            self._full_until_s[function.id] = self._clock.monotonic() + LOOK_AGAIN_S
         if self._routes.ready(function) or self.starting(function):
             return
         if reply.capacity:

@@ -52,6 +52,7 @@ class RunningInstance:
         self.job = job
         self._host = host
         self._limits = limits
+        self._deadline = Deadline.after(job.remaining_ms / 1000, host.clock.monotonic())
         self._proxy: InstanceProxy | None = None
         self._drain = asyncio.Event()
         self._drain_within_s: float | None = None
@@ -79,8 +80,7 @@ class RunningInstance:
     async def run(self, reply: Reply, starts: asyncio.Semaphore) -> None:
         """Start when `starts` allows, tell `reply` how that went, serve until drained or ended, clean up."""
         try:
-            async with starts:
-                machine = await self._start_unless_drained()
+            machine = await self._start_unless_drained(starts)
         except AetherError as error:
             self._log.warning("start failed", reason=error.message)
             await reply(self._failed(error))
@@ -90,19 +90,25 @@ class RunningInstance:
         finally:
             await asyncio.shield(self._host.vmm.stop(machine))
 
-    async def _start_unless_drained(self) -> Machine:
+    async def _start_unless_drained(self, starts: asyncio.Semaphore) -> Machine:
         """Raises NoCapacity when it is drained meanwhile: that says nothing about the code."""
-        start = asyncio.ensure_future(self._start())
+        start = asyncio.ensure_future(self._start_in_turn(starts))
         drained = asyncio.ensure_future(self._drain.wait())
         try:
             await asyncio.wait({start, drained}, return_when=asyncio.FIRST_COMPLETED)
             if start.done():
                 return start.result()
-            raise NoCapacity("the start was given up: the worker or the function is going away")
+            raise NoCapacity("the start was given up: the worker, the function or its version is going")
         finally:
             start.cancel()
             drained.cancel()
             await asyncio.gather(start, drained, return_exceptions=True)
+
+    async def _start_in_turn(self, starts: asyncio.Semaphore) -> Machine:
+        async with starts:
+            if self._deadline.expired(self._host.clock.monotonic()):
+                raise NoCapacity("the start's time was up before its turn came", component="worker")
+            return await self._start()
 
     async def _start(self) -> Machine:
         job = self.job
@@ -112,8 +118,7 @@ class RunningInstance:
                 f"worker {self._host.worker_id} has no runtime {job.runtime}", component="worker"
             )
         image = await self._host.code.image(job.function_id, job.code_sha256)
-        deadline = Deadline.after(job.remaining_ms / 1000, self._host.clock.monotonic())
-        return await self._host.vmm.boot(self._spec(runtime, image), deadline, self._on_log)
+        return await self._host.vmm.boot(self._spec(runtime, image), self._deadline, self._on_log)
 
     def _spec(self, runtime: Runtime, image: Path) -> MachineSpec:
         job = self.job

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections import Counter
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import structlog
 
@@ -49,6 +49,7 @@ class Worker:
         self._instances: dict[str, RunningInstance] = {}
         self._functions: dict[str, FunctionConfig] = {}
         self._draining = False
+        self._news = asyncio.Event()
         self._changed = asyncio.Event()
         self._starts = asyncio.Semaphore(starts_at_once or 2 * (os.cpu_count() or 1))
 
@@ -76,6 +77,7 @@ class Worker:
         for instance in self._instances.values():
             instance.drain(within_s)
         self._changed.set()
+        self._news.set()
 
     async def drained(self) -> None:
         """Wait until no instance is left."""
@@ -109,6 +111,7 @@ class Worker:
         job = claim.job
         instance = RunningInstance(self._host, job, instance_id, lambda: self._limits(job.function_id))
         self._instances[instance_id] = instance
+        self._give_up_outdated(instance)
         told = False
 
         async def reply(outcome: JobReply) -> None:
@@ -143,12 +146,16 @@ class Worker:
         return config.limits if config is not None else DEFAULT_LIMITS
 
     async def _heartbeat(self) -> None:
+        """Every second, and at once when this worker begins to drain: gateways ask it for nothing then."""
         while True:
+            self._news.clear()
             try:
                 await self._host.lease.put_worker(self._record())
             except StoreUnavailable as error:
                 log.warning("registry away, heartbeat not sent", reason=error.message)
-            await asyncio.sleep(HEARTBEAT_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await self._news.wait()
 
     def _record(self) -> WorkerRecord:
         loads = {i.id: i.load() for i in self._instances.values() if i.ready}
@@ -190,11 +197,22 @@ class Worker:
         match entry:
             case FunctionConfig():
                 self._functions[entry.id] = entry
+                for instance in self._instances.values():
+                    self._give_up_outdated(instance)
             case Instance(status=InstanceStatus.DRAINING, instance_id=instance_id):
                 if instance_id in self._instances:
                     self._instances[instance_id].drain()
             case None if key.startswith(CONFIGS):
                 self._forget(key.removeprefix(CONFIGS))
+
+    def _give_up_outdated(self, instance: RunningInstance) -> None:
+        """A start that serves nobody any more gives its turn and its memory to others."""
+        function = self._functions.get(instance.job.function_id)
+        revision = instance.job.revision
+        if function is None or instance.ready or not revision or revision >= function.version.revision:
+            return
+        if function.good is None or revision != function.good.revision:
+            instance.drain(within_s=0)
 
     def _forget(self, function_id: str) -> None:
         self._functions.pop(function_id, None)
