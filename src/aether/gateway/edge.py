@@ -21,7 +21,8 @@ from aether.domain.instance import InstanceStatus
 from aether.gateway.activator import Activator
 from aether.gateway.call import Call
 from aether.gateway.metrics import GatewayMetrics
-from aether.gateway.platform_errors import answer_for, call_id_of, failure_of, refusal
+from aether.gateway.platform_errors import BodyTooLarge, answer_for, call_id_of, failure_of, refusal
+from aether.gateway.prefix import check_path, check_reference
 from aether.gateway.recorder import Recorder
 from aether.gateway.routes import RouteTable, Slot
 from aether.http import (
@@ -58,6 +59,7 @@ class Edge:
         *,
         api: Upstream,
         api_keys: frozenset[bytes],
+        max_body_bytes: int | None = None,
     ) -> None:
         self._routes = routes
         self._activator = activator
@@ -65,6 +67,7 @@ class Edge:
         self._metrics = metrics
         self._clock = clock
         self._api = api
+        self._max_body_bytes = max_body_bytes
         self._authorizations = frozenset(b"Bearer " + key for key in api_keys)
 
     # What the relay asks
@@ -77,7 +80,9 @@ class Edge:
                 return self._to_api(request, call_id)
             call = self._call(request, call_id, *destination)
         except AetherError as error:
-            return answer_for(error, call_id)
+            answer = answer_for(error, call_id)
+            answer.close = isinstance(error, BadRequest)
+            return answer
         return self._place(call)
 
     def undelivered(
@@ -136,7 +141,7 @@ class Edge:
     def _destination(self, request: Request) -> tuple[FunctionConfig, bytes] | None:
         """The function that is meant, by host or by path, and the target as it sees it.
 
-        None for what the management API answers. Raises FunctionNotFound.
+        None for what the management API answers. Raises FunctionNotFound, BadRequest.
         """
         if self._routes.has_hosts:
             host = request.host.lower().partition(b":")[0].removesuffix(b".").decode("latin-1")
@@ -149,13 +154,17 @@ class Edge:
         if match is None:
             return None
         reference, path, query = match.groups(default=b"")
+        check_path(path)
         function = self._routes.find(reference.decode("latin-1"))
         if function is None:
+            check_reference(reference)
             raise _not_found(reference.decode("latin-1")[:80])
         return function, (path or b"/") + query
 
     def _call(self, request: Request, call_id: str, function: FunctionConfig, target: bytes) -> Call:
-        """Raises NoCode, BadRequest."""
+        """Raises NoCode, BadRequest, BodyTooLarge."""
+        if self._max_body_bytes is not None and (request.length or 0) > self._max_body_bytes:
+            raise BodyTooLarge(self._max_body_bytes)
         if not self._routes.serving(function).code_sha256:
             raise NoCode(
                 f"{function.name} has no code yet",
@@ -221,6 +230,7 @@ class Edge:
             deadline_at=asyncio.get_running_loop().time() + remaining_s,
             idle_timeout_s=limits.idle_timeout_s,
             max_stream_s=limits.max_stream_s,
+            max_body_bytes=self._max_body_bytes,
             response_headers=call.response_headers,
             drop_response=_CALL_ID_ONLY,
             context=call,

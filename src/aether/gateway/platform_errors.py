@@ -10,7 +10,9 @@ from aether.domain.errors import (
     DeadlineExceeded,
     InstanceFailed,
     NoCapacity,
+    QueueFull,
     RequestTimeout,
+    TooLarge,
 )
 from aether.domain.ids import CALL_ID, new_id
 from aether.http import Answer, Failure, FailureKind, Request
@@ -22,6 +24,17 @@ _REFUSALS = {
     431: "headers_too_large",
     503: "queue_full",
 }
+
+
+class BodyTooLarge(TooLarge):
+    """Before any of the body is read: its declared length is enough."""
+
+    code = "body_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"the body may have {limit_bytes} bytes at most", hint="AETHER_MAX_BODY_MB sets the limit"
+        )
 
 
 def call_id_of(request: Request | None) -> str:
@@ -46,6 +59,8 @@ def refusal(status: int, reason: str) -> AetherError:
     """What the relay would not take."""
     error = BadRequest(reason)
     error.status, error.code = status, _REFUSALS.get(status, error.code)
+    if status == QueueFull.status:
+        error.retry_after_s = QueueFull.retry_after_s
     return error
 
 

@@ -35,9 +35,12 @@ def _is_known(key: str, api_keys: frozenset[str]) -> bool:
 
 
 def _from_loopback(headers: Headers) -> bool:
-    """By the last address of X-Forwarded-For, which our own edge wrote: only it reaches this API."""
-    forwarded = ",".join(headers.getlist("x-forwarded-for"))
+    """By X-Forwarded-For, the last of which our own edge wrote: only it reaches this API.
+
+    All of it counts: a front proxy on this host is on loopback, and its clients need not be.
+    """
+    forwarded = ",".join(headers.getlist("x-forwarded-for")).split(",")
     try:
-        return ipaddress.ip_address(forwarded.rpartition(",")[2].strip()).is_loopback
+        return all(ipaddress.ip_address(address.strip()).is_loopback for address in forwarded)
     except ValueError:
         return False
