@@ -54,6 +54,16 @@ class GoodVersions:
                 self._wake.set()
 
     async def _note(self, function_id: str, version: Version) -> None:
+        """Raises FunctionNotFound. What a change meanwhile has put must not be undone by our copy."""
         await self._functions.mark_good(function_id, version)
-        stored = await self._functions.get(function_id)
-        await self._registry.put_function(stored.to_config())
+        config = (await self._functions.get(function_id)).to_config()
+        while True:
+            await self._registry.put_function(config)
+            try:
+                now = (await self._functions.get(function_id)).to_config()
+            except FunctionNotFound:
+                await self._registry.remove_function(function_id)
+                raise
+            if now == config:
+                return
+            config = now
