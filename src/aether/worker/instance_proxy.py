@@ -101,6 +101,12 @@ class InstanceProxy:
         )
 
     async def undelivered(self, exchange: Exchange, why: Undelivered) -> Answer:
+        """Where its machine has ended, another may have a request that was never sent to this one.
+
+        One that was may be what ended it, and is not to end others.
+        """
+        if not exchange.forwarded_at and (self._refusing or await self._end() is not None):
+            return _refused("draining")
         return self._answer(exchange, await self._failure(f"could not be reached ({why.detail})"))
 
     async def failed(self, exchange: Exchange, failure: Failure) -> Answer:
@@ -131,16 +137,20 @@ class InstanceProxy:
 
     async def _failure(self, what: str) -> InstanceFailed:
         """With the reason of the machine's end, if it ended, and the console's tail."""
-        try:
-            async with asyncio.timeout(SAY_WHY_WITHIN_S):
-                end: End | None = await self._machine.ended()
-        except TimeoutError:
-            end = None
+        end = await self._end()
         if end is not None:
             what = f"{_ENDED[end.reason]}{f': {end.detail}' if end.detail else ''}"
         spec = self._machine.spec
         tail = self._vmm.console(spec.instance_id)[-CONSOLE_TAIL_CHARS:]
         return InstanceFailed(f"instance {spec.instance_id} {what}", hint=tail or None, component="worker")
+
+    async def _end(self) -> End | None:
+        """The machine's, if it comes soon: its connections break a moment before it is told."""
+        try:
+            async with asyncio.timeout(SAY_WHY_WITHIN_S):
+                return await self._machine.ended()
+        except TimeoutError:
+            return None
 
     def _answer(self, exchange: Exchange, error: AetherError) -> Answer:
         answer = _json(error.status, error.body(_call_id(exchange.request)))
