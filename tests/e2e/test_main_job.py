@@ -134,7 +134,8 @@ def test_an_express_application_with_its_node_modules(up, images):
     install = [str(node), str(npm), "ci", "--no-audit", "--no-fund", "--omit=dev"]
     subprocess.run(install, cwd=folder, check=True, capture_output=True)
     assert (folder / "node_modules" / "express" / "package.json").is_file()
-    up.aether("deploy", str(folder), "--name", "express-app")
+    deployed = up.aether("deploy", str(folder), "--name", "express-app")
+    assert "Its first instance was ready after" in deployed.stderr
     answer = up.call("express-app")
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-powered-by"] == "Express"

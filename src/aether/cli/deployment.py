@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +64,7 @@ def apply(
 def _upload(
     client: Client, function_id: str, package: Package, sent: Callable[[int], None]
 ) -> shapes.CodeJson:
-    def pieces() -> Any:
+    def pieces() -> Iterator[bytes]:
         for piece in package.pieces():
             yield piece
             sent(len(piece))

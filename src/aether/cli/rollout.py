@@ -6,7 +6,7 @@ import time
 
 from aether.cli import output, shapes
 from aether.cli.client import Client
-from aether.cli.failures import Refused
+from aether.cli.failures import ApiRefused, Refused
 
 WAIT_S = 180.0
 """Some starts, and a second try of each: emulated machines take seconds."""
@@ -19,7 +19,7 @@ def wait_until_ready(client: Client, function: shapes.FunctionJson) -> shapes.Fu
     """Has an instance started where there was none, and gives the function as it is then.
 
     A platform that doesn't tell of rollouts is not waited for. A failed one is returned as such.
-    Raises Refused when it takes too long, ApiRefused when nothing can be started.
+    Raises Refused when it takes too long, or nothing can be started.
     """
     if "rollout" not in function or _decided(function):
         return function
@@ -28,7 +28,7 @@ def wait_until_ready(client: Client, function: shapes.FunctionJson) -> shapes.Fu
         ask_at = 0.0
         while time.monotonic() < give_up_at:
             if time.monotonic() >= ask_at:
-                function, ask_at = client.start(function["id"]), time.monotonic() + ASK_EVERY_S
+                function, ask_at = _ask(client, function), time.monotonic() + ASK_EVERY_S
             else:
                 function = client.function(function["id"])
             if _decided(function):
@@ -40,18 +40,29 @@ def wait_until_ready(client: Client, function: shapes.FunctionJson) -> shapes.Fu
     )
 
 
-def failure(function: shapes.FunctionJson) -> Refused | None:
-    """What to tell of a version that did not start, the console's last lines with it."""
+def failure(function: shapes.FunctionJson, *, changed: bool, earlier: bool) -> Refused | None:
+    """What to tell of a version that did not start, the console's last lines with it.
+
+    `changed` says that it is new now, `earlier` that there was code before it.
+    """
     rollout = function.get("rollout")
     if rollout is None or rollout["status"] != "failed":
         return None
-    reason = (rollout["reason"] or "no reason was told").rstrip(".")
-    serves = "An earlier version that was ready goes on serving."
-    console = (rollout["console"] or "").rstrip()
-    return Refused(
-        f"{function['name']} is deployed, but its code does not start: {reason}.",
-        hint=f"{console}\n{serves}" if console else serves,
-    )
+    name, reason = function["name"], (rollout["reason"] or "no reason was told").rstrip(".")
+    what = f"{name} is deployed, but does not start" if changed else f"{name} did not start when last tried"
+    hint = [(rollout["console"] or "").rstrip()]
+    if earlier:
+        hint.append("If an earlier version was ready, it goes on serving.")
+    return Refused(f"{what}: {reason}.", hint="\n".join(line for line in hint if line))
+
+
+def _ask(client: Client, function: shapes.FunctionJson) -> shapes.FunctionJson:
+    try:
+        return client.start(function["id"])
+    except ApiRefused as refused:
+        # That the code is there is worth saying: the first call may still start it.
+        refused.message = f"{function['name']} is deployed, but can't be started now: {refused.message}"
+        raise
 
 
 def _decided(function: shapes.FunctionJson) -> bool:

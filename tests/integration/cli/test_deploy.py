@@ -1,10 +1,15 @@
 """What `aether deploy` sends, waits for and shows."""
 
+import http.server
+import json
 import os
 import pty
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
 
+import httpx
 import pytest
 
 
@@ -52,9 +57,10 @@ def test_no_wait_starts_nothing(aether, folder):
 def test_start_that_fails_is_exit_code_1_with_the_end_of_the_console(aether, folder, options):
     failed = aether("deploy", str(folder), "-n", "broken", "-e", "FAILS_TO_START=1", *options)
     assert failed.code == 1
-    assert "broken is deployed, but its code does not start: " in failed.err
+    assert "broken is deployed, but does not start: " in failed.err
     assert "simulated failure at start" in failed.err
     assert "Traceback" not in failed.err
+    assert "earlier version" not in failed.err, "there is none"
     rollout = next(
         line for line in aether("describe", "broken").out.splitlines() if line.startswith("rollout")
     )
@@ -65,8 +71,91 @@ def test_start_that_fails_is_exit_code_1_with_the_end_of_the_console(aether, fol
 
 
 def test_version_before_serves_on_when_the_new_one_fails(aether, hello, folder):
-    assert aether("deploy", str(folder), "-n", hello, "-e", "FAILS_TO_START=1").code == 1
+    failed = aether("deploy", str(folder), "-n", hello, "-e", "FAILS_TO_START=1")
+    assert failed.code == 1
+    assert "goes on serving" in failed.err
     assert aether("invoke", hello).code == 0
+    again = aether("deploy", str(folder), "-n", hello)
+    assert (again.code, "did not start when last tried" in again.err) == (1, True)
+    assert aether("deploy", str(folder), "-n", hello, "--unset-env", "FAILS_TO_START").code == 0
+
+
+class Between(http.server.BaseHTTPRequestHandler):
+    """Passes calls on to the platform; `answer` may change what it answers."""
+
+    behind = ""
+
+    @staticmethod
+    def answer(path, status, told):
+        return status, told
+
+    def _pass_on(self):
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        got = httpx.request(self.command, self.behind + self.path, content=body, headers=headers)
+        status, told = self.answer(self.path, got.status_code, json.loads(got.content or "null"))
+        content = b"" if told is None else json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("content-type", got.headers.get("content-type", ""))
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _pass_on  # noqa: N815 - the names are http.server's
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def between(platform):
+    """Starts one with the `answer` given; its URL."""
+    with ExitStack() as stack:
+
+        def start(answer):
+            handler = type("Handler", (Between,), {"behind": platform.url, "answer": staticmethod(answer)})
+            server = stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
+            serving = threading.Thread(target=server.serve_forever)
+            serving.start()
+            stack.callback(serving.join)
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield start
+
+
+def test_platform_that_tells_less_gets_all_and_is_not_waited_for(aether, folder, between):
+    def promised(path, status, told):
+        """What the wire contract names, and no calls beyond it."""
+        added = ("rollout", "archive_sha256", "code_sha256", "domains", "revision")
+        if isinstance(told, dict):
+            told = {name: value for name, value in told.items() if name not in added}
+        return (404 if path.endswith("/start") else status), told
+
+    url = between(promised)
+    for _ in range(2):
+        deployed = aether("deploy", str(folder), "-n", "plain", "--url", url)
+        assert (deployed.code, deployed.err) == (0, "")
+        assert ", as it was" not in deployed.out
+    assert aether("invoke", "plain").code == 0
+    aether("rm", "plain")
+
+
+def test_platform_without_room_is_told_apart_from_code_that_fails(aether, folder, between):
+    def full(path, status, told):
+        error = {
+            "code": "no_capacity",
+            "message": "all workers are full",
+            "component": "gateway",
+            "call_id": "c",
+        }
+        return (503, {"error": error}) if path.endswith("/start") else (status, told)
+
+    deployed = aether("deploy", str(folder), "-n", "waits", "--url", between(full))
+    assert deployed.code == 1
+    assert "Created waits" in deployed.out
+    assert "waits is deployed, but can't be started now: all workers are full" in deployed.err
+    aether("rm", "waits")
 
 
 def test_domains_are_given_and_taken_away(aether, hello, folder):

@@ -97,7 +97,8 @@ def deploy(
         function = wait_until_ready(client, deployed.function) if wait else deployed.function
     if json:
         output.print_json(_as_json(deployed, function, url))
-    failed = failure(function) if wait else None
+    earlier = current is not None and bool(current["code_path"])
+    failed = failure(function, changed=deployed.changed, earlier=earlier) if wait else None
     if failed is not None:
         raise failed
     if wait and not json and deployed.changed:
