@@ -27,6 +27,7 @@ from aether.domain.errors import (
 )
 from aether.domain.function import FunctionConfig
 from aether.domain.job import JobReply
+from aether.gateway.backoff import Backoff
 from aether.gateway.routes import RouteTable, Slot
 from aether.gateway.starts import Starts
 from aether.ports.clock import Clock
@@ -72,12 +73,13 @@ class Activator:
         self._full_until_s: dict[str, float] = {}
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
+        self._backoff = Backoff(clock)
         self._starts = Starts(
             jobs,
             clock,
             reply_to=f"gateway:{gateway_id}:replies",
             changed=self.changed,
-            started=routes.rollouts.started,
+            started=self._start_worked,
             failed=self._start_failed,
             refused=self._fail,
         )
@@ -136,9 +138,12 @@ class Activator:
         return self._starts.count(function.id, self._routes.serving(function).revision)
 
     def start(self, function: FunctionConfig, count: int) -> None:
-        """Ask for `count` instances of the version that serves now, ahead of any request."""
-        for _ in range(count):
-            self._starts.ask(function, self._routes.serving(function))
+        """Ask for `count` instances of the version that serves now, ahead of any request.
+
+        Of one that keeps failing none, until some time has passed.
+        """
+        if not self._backoff.holds(function.id, self._routes.serving(function).revision):
+            self._ask(function, count)
 
     def start_newest(self, function: FunctionConfig) -> None:
         """See to it that an instance of the newest version is there or on its way, whatever failed before.
@@ -214,6 +219,7 @@ class Activator:
     def _plan(self, function_id: str) -> None:
         function = self._routes.find(function_id)
         if function is None:
+            self._backoff.forget(function_id)
             self._fail(function_id, FunctionNotFound("the function was deleted while the request waited"))
             return
         self._starts.arrived(function_id, (s.instance.instance_id for s in self._routes.slots(function_id)))
@@ -240,9 +246,13 @@ class Activator:
             return
         full = self._full_until_s.get(function.id, 0.0) > self._clock.monotonic()
         if not full and self._routes.has_room(self._routes.serving(function).memory_mb):
-            self.start(function, missing)
+            self._ask(function, missing)
         elif not ready and not starting:
             self._fail(function.id, self._no_capacity(function))
+
+    def _ask(self, function: FunctionConfig, count: int) -> None:
+        for _ in range(count):
+            self._starts.ask(function, self._routes.serving(function))
 
     def _no_capacity(self, function: FunctionConfig) -> NoCapacity:
         if not self._routes.workers:
@@ -253,6 +263,10 @@ class Activator:
             hint="add a worker, or lower memory_mb of the function",
         )
 
+    def _start_worked(self, reply: JobReply) -> None:
+        self._backoff.forget(reply.function_id)
+        self._routes.rollouts.started(reply)
+
     def _start_failed(self, reply: JobReply) -> None:
         """Those who wait are told, unless something else can serve them: the last good version, say."""
         function = self._routes.find(reply.function_id)
@@ -260,6 +274,7 @@ class Activator:
             return
         log.warning("start failed", function=function.name, revision=reply.revision, reason=reply.error)
         if not reply.capacity:
+            self._backoff.failed(function.id, reply.revision)
             self._routes.rollouts.failed(function, reply)
         if reply.revision != self._routes.serving(function).revision:
             return

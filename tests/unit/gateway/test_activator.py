@@ -197,6 +197,26 @@ async def test_a_full_worker_is_not_asked_again_and_again_but_after_a_while(part
     assert (await task).slot.instance.instance_id == "b"
 
 
+async def test_a_version_that_keeps_failing_is_not_started_ahead_of_requests_all_the_time(parts):
+    config = await parts.put(function(Limits(min_instances=1)))
+    for _ in range(2):
+        parts.activator.start(config, 1)
+        if parts.activator.starting(config):
+            (claim,) = await taken(parts, 1)
+            await fail(claim)
+            await parts.until(lambda: not parts.activator.starting(config))
+    assert await parts.jobs.depth() == 0
+    parts.activator.start(config, 1)
+    assert not parts.activator.starting(config)
+    (task,) = await waiting(parts, config, 1)  # who calls it wants to know
+    await fail(*await taken(parts, 1))
+    with pytest.raises(InstanceFailed):
+        await task
+    newer = await parts.put(function(Limits(min_instances=1), revision=2))
+    parts.activator.start(newer, 1)
+    assert parts.activator.starting(newer) == 1
+
+
 async def test_more_than_max_waiting_is_over_limit(parts):
     config = await parts.put(function(Limits(max_waiting=2)))
     tasks = await waiting(parts, config, 2)
