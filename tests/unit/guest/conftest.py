@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -12,11 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.compilers import compile_c
 
 REPOSITORY = Path(__file__).parents[3]
 AGENT_SOURCES = REPOSITORY / "guest" / "agent"
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]
-SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 TIMEOUT_S = 20.0
 TOKEN = "tok-0123456789"
 NAMESPACES = ["unshare", "-Urmpfn", "--mount-proc", "--kill-child"]
@@ -31,28 +30,22 @@ exec "$@"
 """Gives the function a root with the host's programs in it, and a `/code` of its own."""
 
 
-def compile_c(target: Path, *sources: Path, extra: tuple[str, ...] = ()) -> Path:
-    command = ["gcc", *FLAGS, *SANITIZERS, *extra, "-o", str(target), *map(str, sources)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def compiled(target: Path, *sources: Path, extra: tuple[str, ...] = ()) -> Path:
+    compile_c([*FLAGS, *extra, "-o", str(target), *map(str, sources)], sanitized=True)
     return target
 
 
 @pytest.fixture(scope="session")
 def agent_binary(tmp_path_factory) -> Path:
-    if shutil.which("gcc") is None:
-        pytest.skip("no gcc: the agent's own tests need one")
-    return compile_c(tmp_path_factory.mktemp("agent") / "agent", *sorted(AGENT_SOURCES.glob("*.c")))
+    return compiled(tmp_path_factory.mktemp("agent") / "agent", *sorted(AGENT_SOURCES.glob("*.c")))
 
 
 @pytest.fixture(scope="session")
 def parsers_binary(tmp_path_factory) -> Path:
     """The agent's parsers behind a small main of their own (parsers.c)."""
-    if shutil.which("gcc") is None:
-        pytest.skip("no gcc: the agent's own tests need one")
     parts = [AGENT_SOURCES / f"{name}.c" for name in ("json", "frame", "http", "cmdline", "ready", "text")]
     main = Path(__file__).parent / "parsers.c"
-    return compile_c(
+    return compiled(
         tmp_path_factory.mktemp("parsers") / "parsers", main, *parts, extra=(f"-I{AGENT_SOURCES}",)
     )
 

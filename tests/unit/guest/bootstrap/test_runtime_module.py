@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import shutil
 
 import pytest
+from tests.unit.guest.bootstrap.conftest import GUEST
 
 IMPORTS = {
     "import": ("handler.mjs", "import { callId } from 'aether'; export default () => callId();"),
@@ -70,3 +72,18 @@ def test_a_function_that_is_itself_named_aether_works(function):
     function.write("package.json", json.dumps({"name": "aether", "exports": "./handler.js"}))
     function.run("module.exports = () => 'mine';")
     assert function.call().text == "mine"
+
+
+def test_the_types_in_the_example_are_those_of_the_module():
+    copied = GUEST.parents[1] / "examples" / "typescript" / "types" / "aether.d.ts"
+    assert copied.read_text() == (GUEST / "module" / "aether.d.ts").read_text()
+
+
+def test_the_typescript_example_counts_down_for_its_call(function):
+    example = GUEST.parents[1] / "examples" / "typescript"
+    shutil.copytree(example, function.folder, dirs_exist_ok=True)
+    function.start("handler.ts")
+    function.listens()
+    answer = function.call("/?from=1", headers={"X-Call-Id": "call-7"})
+    assert answer.headers["content-type"] == "text/event-stream"
+    assert answer.text == 'event: tick\ndata: {"left":1,"call":"call-7"}\n\nevent: done\ndata: {}\n\n'
