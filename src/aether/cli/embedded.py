@@ -24,12 +24,14 @@ from aether.adapters.sql.database import open_database, sqlite_url
 from aether.adapters.sql.function_store import SqlFunctionStore
 from aether.adapters.sql.invocation_log import SqlInvocationLog
 from aether.cli.data_dir import PRIVATE, api_key
+from aether.cli.edge_settings import certificate, client_limits, trusted_proxies
 from aether.cli.settings import Settings
 from aether.controller.controller import Controller
 from aether.domain.ids import new_id
 from aether.gateway.api import ApiDependencies, create_api
 from aether.gateway.gateway import Gateway, GatewaySettings
 from aether.gateway.settled import SettledRegistry
+from aether.http import Neighbours
 from aether.ports.code_store import CodeStore
 from aether.ports.function_logs import FunctionLogs
 from aether.ports.function_store import FunctionStore
@@ -94,6 +96,7 @@ class Embedded:
         self._vmm = vmm
         self._runtimes = runtimes
         self._keys = frozenset({api_key(settings.data_dir)})
+        self._neighbours = Neighbours()
         self.gateway = Gateway(
             GatewaySettings(
                 host=settings.host,
@@ -102,12 +105,16 @@ class Embedded:
                 api_keys=self._keys,
                 base_domain=settings.base_domain,
                 keep_invocations=timedelta(days=settings.keep_invocations_days),
+                limits=client_limits(settings),
+                certificate=certificate(settings),
+                trusted_proxies=trusted_proxies(settings),
             ),
             registry=stores.registry,
             jobs=stores.jobs,
             functions=stores.functions,
             invocations=stores.invocations,
             clock=stores.clock,
+            neighbours=self._neighbours,
         )
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[tuple[str, int]], None]) -> None:
@@ -144,6 +151,7 @@ class Embedded:
             lease=lease,
             logs=stores.logs,
             clock=stores.clock,
+            neighbours=self._neighbours,
         )
 
     def _api(self, worker: Worker) -> FastAPI:

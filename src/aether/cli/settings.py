@@ -11,7 +11,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -38,6 +38,13 @@ def domain_name(text: str) -> str:
     if name and not all(LABEL.fullmatch(label) for label in name.split(".")):
         raise ValueError("must be a host name like fn.example.com")
     return name
+
+
+def networks(text: str) -> str:
+    """Addresses and networks, separated by commas."""
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        ip_network(part, strict=False)
+    return text
 
 
 class InvalidSettings(InvalidRequest):
@@ -88,6 +95,48 @@ class Settings(BaseSettings):
     )
     max_archive_mb: int = Field(
         default=200, ge=1, le=10_000, description="Largest code archive that is taken, in MB."
+    )
+    max_body_mb: int = Field(
+        default=0, ge=0, le=1_000_000, description="Largest request body of a call, in MB; 0 for any size."
+    )
+    max_head_kb: int = Field(
+        default=32, ge=8, le=1024, description="Largest head of a request, in KiB; more is 431."
+    )
+    max_headers: int = Field(
+        default=100, ge=10, le=1000, description="Most header fields of a request; more is 431."
+    )
+    max_url_kb: int = Field(default=8, ge=1, le=64, description="Longest URL, in KiB; more is 414.")
+    head_timeout_s: int = Field(
+        default=10, ge=1, le=300, description="Seconds that a request's head may take; more is 408."
+    )
+    body_timeout_s: int = Field(
+        default=30,
+        ge=1,
+        le=900,
+        description="Longest pause in a request's body, in seconds; more is 408.",
+    )
+    keepalive_timeout_s: int = Field(
+        default=75, ge=1, le=3600, description="Seconds that an idle connection of a client is kept."
+    )
+    max_connections: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Most connections of clients at a time; more get 503."
+    )
+    max_connections_per_client: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Most connections from one address (IPv6: one /64) at a time; 0 for any number. "
+        "Behind a front proxy all come from its address.",
+    )
+    tls_cert: ExpandedPath | None = Field(
+        default=None,
+        description="Certificate chain (PEM, leaf first) to serve HTTPS with; read again when it changes.",
+    )
+    tls_key: ExpandedPath | None = Field(default=None, description="The certificate's key (PEM).")
+    trusted_proxies: Annotated[str, AfterValidator(networks)] = Field(
+        default="",
+        description="Addresses or networks of front proxies, separated by commas, that are believed what "
+        "`X-Forwarded-Proto` and `-Host` say.",
     )
     kernel_path: ExpandedPath | None = Field(
         default=None,

@@ -91,7 +91,7 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 
 def _announce(settings: Settings, vmm: QemuVmm, address: tuple[str, int]) -> None:
     host, port = address
-    url = f"http://{host}:{port}"
+    url = f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
     say(f"Aether is up at {url} (microVMs by {vmm.name}, {vmm.accel}).")
     for line in told_elsewhere(settings):
         say(line)

@@ -38,6 +38,12 @@ class UpOptions:
     auth: Literal["on", "off"] | None = None
     """off opens the management API to whoever reaches it. Default: on"""
 
+    tls_cert: Path | None = None
+    """Certificate chain to serve HTTPS with. Default: none, HTTP"""
+
+    tls_key: Path | None = None
+    """The certificate's key. Default: none"""
+
     log_level: Literal["debug", "info", "warning", "error"] | None = None
     """Least severe message that is written to stderr. Default: info"""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -19,7 +20,8 @@ from aether.gateway.good_versions import GoodVersions
 from aether.gateway.metrics import GatewayMetrics
 from aether.gateway.recorder import Recorder
 from aether.gateway.routes import RouteTable
-from aether.http import Limits, Relay, Upstream
+from aether.gateway.tls import Certificate
+from aether.http import Limits, Neighbours, Relay, Upstream
 from aether.ports.clock import Clock
 from aether.ports.function_store import FunctionStore
 from aether.ports.invocation_log import InvocationLog
@@ -41,6 +43,11 @@ class GatewaySettings:
     keep_invocations: timedelta
     base_domain: str = ""
     """`{name}.{base_domain}` leads to the function of that name; empty for none."""
+    limits: Limits = field(default_factory=Limits)
+    """Of clients' connections; `max_body_bytes` is that of calls, archives have their own."""
+    certificate: tuple[Path, Path] | None = None
+    """Chain and key to serve HTTPS with."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     drain_timeout_s: float = 30.0
 
 
@@ -56,8 +63,11 @@ class Gateway:
         functions: FunctionStore,
         invocations: InvocationLog,
         clock: Clock,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self._settings = settings
+        self._certificate = Certificate(*settings.certificate) if settings.certificate else None
+        self._neighbours = neighbours
         self._registry = registry
         self._clock = clock
         self._stopping = False
@@ -76,6 +86,11 @@ class Gateway:
             return "it is stopping"
         return "" if self.routes.workers else "no worker is there"
 
+    def _trusts(self, host: str) -> bool:
+        """Whether a client at that address is a front proxy that we believe."""
+        networks = self._settings.trusted_proxies
+        return bool(networks and host) and any(ip_address(host) in network for network in networks)
+
     async def run(
         self, api: FastAPI, stop: asyncio.Event, on_ready: Callable[[tuple[str, int]], None]
     ) -> None:
@@ -91,9 +106,16 @@ class Gateway:
             self._clock,
             api=Upstream(path=str(self._settings.api_socket)),
             api_keys=frozenset(key.encode() for key in self._settings.api_keys),
+            max_body_bytes=self._settings.limits.max_body_bytes,
         )
         listening = _listen(self._settings.host, self._settings.port)
-        relay = Relay(edge, Limits(upstream_idle_s=API_KEEPALIVE_S), edge=True)
+        relay = Relay(
+            edge,
+            replace(self._settings.limits, max_body_bytes=None, upstream_idle_s=API_KEEPALIVE_S),
+            edge=True,
+            trusts=self._trusts,
+            neighbours=self._neighbours,
+        )
         api_stop = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
@@ -104,8 +126,12 @@ class Gateway:
                     group.create_task(self._recorder.run(), name="recorder"),
                 ]
                 group.create_task(serve_api(api, self._settings.api_socket, api_stop), name="API server")
+                tls = None
+                if self._certificate is not None:
+                    tls = self._certificate.context
+                    tasks.append(group.create_task(self._certificate.follow(), name="certificate"))
                 await self.routes.loaded.wait()
-                address = await relay.listen(sock=listening)
+                address = await relay.listen(sock=listening, tls=tls)
                 assert not isinstance(address, str)
                 on_ready(address)
                 await stop.wait()

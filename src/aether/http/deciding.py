@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING
 
 from aether.http.messages import Answer, Failure, FailureKind, Forward, Outcome, Phase, Undelivered
@@ -52,6 +52,9 @@ class DecidingExchange(RespondingExchange, ABC):
             self.phase = Phase.DECIDE
             self.client.due_at = NEVER if self.forward is None else self.forward.deadline_at or NEVER
             self._task = self._relay.supervisor.start(self._decide(decision))
+            if isinstance(decision, Coroutine):
+                # A task that is cancelled before its first step never gets to it.
+                self._task.add_done_callback(lambda _task: decision.close())
 
     async def _decide(self, decision: Awaitable[Forward | Answer]) -> None:
         try:

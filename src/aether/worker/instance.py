@@ -15,6 +15,7 @@ from aether.domain.function import Limits
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.job import JobReply, ProvisionJob
 from aether.domain.worker import InstanceLoad
+from aether.http import Neighbours
 from aether.ports.clock import Clock
 from aether.ports.function_logs import FunctionLogs, LogRecord
 from aether.ports.registry import Lease
@@ -42,6 +43,8 @@ class Host:
     logs: FunctionLogs
     clock: Clock
     first_proxy_port: int = 30_000
+    neighbours: Neighbours | None = None
+    """A gateway of the same process reaches its instances by it."""
 
 
 class RunningInstance:
@@ -140,7 +143,7 @@ class RunningInstance:
         )
 
     async def _serve(self, machine: Machine, reply: Reply) -> None:
-        proxy = InstanceProxy(self._host.vmm, machine, self._limits, self._host.clock)
+        proxy = InstanceProxy(self._host.vmm, machine, self._limits, self._host.clock, self._host.neighbours)
         async with proxy.listening(self._host.ip, self._host.first_proxy_port) as port:
             self._proxy = proxy
             record = self._record(machine, port)

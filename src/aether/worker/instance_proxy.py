@@ -16,11 +16,13 @@ from aether.http import (
     Failure,
     FailureKind,
     Forward,
+    Neighbours,
     Relay,
     Request,
     Undelivered,
     Upstream,
 )
+from aether.http import Limits as RelayLimits
 from aether.ports.clock import Clock
 from aether.ports.vmm import End, EndReason, Machine, Vmm
 
@@ -35,6 +37,10 @@ SAY_WHY_WITHIN_S = 0.5
 """How long a broken request waits for the machine to say why it ended."""
 CONSOLE_TAIL_CHARS = 2000
 LAST_PORT = 65535
+AS_THE_GATEWAY_SENDS = RelayLimits(
+    max_head_bytes=2 << 20, max_headers=1100, max_target_bytes=65536, body_idle_timeout_s=1000.0
+)
+"""Wider than any gateway's own, which has judged the request, and added some fields to it."""
 
 _ENDED = {
     EndReason.OUT_OF_MEMORY: "ran out of memory",
@@ -47,11 +53,19 @@ _ENDED = {
 class InstanceProxy:
     """One instance's relay and its handler. Implements `aether.http.Handler`."""
 
-    def __init__(self, vmm: Vmm, machine: Machine, limits: Callable[[], Limits], clock: Clock) -> None:
+    def __init__(
+        self,
+        vmm: Vmm,
+        machine: Machine,
+        limits: Callable[[], Limits],
+        clock: Clock,
+        neighbours: Neighbours | None = None,
+    ) -> None:
         self._vmm = vmm
         self._machine = machine
         self._limits = limits
         self._clock = clock
+        self._neighbours = neighbours
         self._upstream = Upstream(*machine.address)
         self._refusing = False
         self._idle_since_s = clock.monotonic()
@@ -65,7 +79,7 @@ class InstanceProxy:
     @asynccontextmanager
     async def listening(self, host: str, first_port: int) -> AsyncIterator[int]:
         """Take requests on the first free port from `first_port` up, and tell which it is."""
-        relay = self._relay = Relay(self)
+        relay = self._relay = Relay(self, AS_THE_GATEWAY_SENDS, neighbours=self._neighbours)
         try:
             yield await _bind(relay, host, first_port)
         finally:

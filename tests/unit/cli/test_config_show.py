@@ -60,6 +60,7 @@ def test_what_is_said_to_have_set_a_field_did(monkeypatch, tmp_path, field):
         "auth": ["off"] * 4,
         "log_level": ["debug", "warning", "error", "debug"],
         "worker_ip": [f"10.0.0.{number}" for number in range(4)],
+        "trusted_proxies": [f"10.0.0.{number}" for number in range(4)],
     }
     default = Settings.model_fields[field].get_default(call_default_factory=True)
     kind = type(default) if type(default) in samples else Path

@@ -1,0 +1,223 @@
+"""Both hops as a platform has them, the edge and an instance's proxy, before a raw socket as the function."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+import uvloop
+
+from aether.adapters.clock import SystemClock
+from aether.adapters.memory.job_queue import MemoryJobQueue
+from aether.adapters.memory.registry import MemoryRegistry
+from aether.domain.function import FunctionConfig, Limits, Version
+from aether.domain.instance import Instance, InstanceStatus
+from aether.gateway.activator import Activator
+from aether.gateway.edge import Edge
+from aether.gateway.metrics import GatewayMetrics
+from aether.gateway.recorder import Recorder
+from aether.gateway.routes import RouteTable
+from aether.http import Limits as RelayLimits
+from aether.http import Relay, Upstream
+from aether.ports.invocation_log import InvocationLog
+from aether.ports.vmm import MachineSpec, Runtime
+from aether.vmm.simulated.driver import SimulatedVmm
+from aether.worker.instance_proxy import InstanceProxy
+
+WAIT_S = 20
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def pytest_asyncio_loop_factories(config, item):
+    return {"uvloop": uvloop.new_event_loop}
+
+
+class Peer:
+    """One end of a raw connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def head(self) -> bytes:
+        async with asyncio.timeout(WAIT_S):
+            return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def exactly(self, size: int) -> bytes:
+        async with asyncio.timeout(WAIT_S):
+            return await self.reader.readexactly(size)
+
+    async def rest(self) -> bytes:
+        async with asyncio.timeout(WAIT_S):
+            return await self.reader.read()
+
+    async def response(self) -> tuple[bytes, bytes]:
+        """A head and its body by Content-Length."""
+        head = await self.head()
+        fields = dict(
+            line.split(b":", 1) for line in head.lower().split(b"\r\n")[1:] if line and b":" in line
+        )
+        return head, await self.exactly(int(fields.get(b"content-length", b"0")))
+
+    async def closed(self, within_s: float) -> None:
+        """Until the other side has closed or reset it."""
+        async with asyncio.timeout(within_s):
+            with contextlib.suppress(ConnectionResetError):
+                while await self.reader.read(1 << 20):
+                    pass
+
+    def reset(self) -> None:
+        raw = self.writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+
+@dataclass(frozen=True)
+class RawMachine:
+    """A machine whose function is the test itself, on a raw socket."""
+
+    address: tuple[str, int]
+    spec: MachineSpec
+
+    async def ended(self):
+        await asyncio.Event().wait()
+
+
+class BothHops:
+    """`connect` for clients, `function()` for the connections that reach the function."""
+
+    def __init__(self) -> None:
+        self._arrived: asyncio.Queue[Peer] = asyncio.Queue()
+        self._peers: list[Peer] = []
+        self.address = ("", 0)
+        self.edge_relay: Relay
+
+    async def accept(self, reader, writer) -> None:
+        peer = Peer(reader, writer)
+        self._peers.append(peer)
+        self._arrived.put_nowait(peer)
+
+    async def function(self) -> Peer:
+        async with asyncio.timeout(WAIT_S):
+            return await self._arrived.get()
+
+    async def connect(self, tls: ssl.SSLContext | None = None) -> Peer:
+        name = "localhost" if tls else None
+        peer = Peer(*await asyncio.open_connection(*self.address, ssl=tls, server_hostname=name))
+        self._peers.append(peer)
+        return peer
+
+    async def close(self) -> None:
+        for peer in self._peers:
+            peer.writer.transport.abort()
+        for peer in self._peers:
+            with contextlib.suppress(OSError):
+                await peer.writer.wait_closed()
+
+
+@asynccontextmanager
+async def both_hops(
+    limits: RelayLimits, function: Limits, tls: ssl.SSLContext | None, trusts: Callable[[str], bool]
+) -> AsyncIterator[BothHops]:
+    clock, registry, routes, hops = SystemClock(), MemoryRegistry(), RouteTable(), BothHops()
+    activator = Activator(routes, MemoryJobQueue(clock), clock, gateway_id="gw-1")
+    metrics = GatewayMetrics(routes, activator)
+    # It keeps its records in memory: what would write them down is not running.
+    recorder = Recorder(cast(InvocationLog, None), clock, metrics.dropped_records, keep=timedelta(days=1))
+    server = await asyncio.start_server(hops.accept, "127.0.0.1", 0)
+    version = Version(1, "node", "handler.js", "0" * 64, 1, 128, 3000, {})
+    node = Runtime("node", Path("/none"), ("node",), "handler.js")
+    spec = MachineSpec("ins-1", "fn-1", node, Path("/none"), "handler.js", 3000, 1, 128)
+    machine = RawMachine(server.sockets[0].getsockname(), spec)
+    proxy = InstanceProxy(SimulatedVmm(), machine, lambda: function, clock)
+    edge = Edge(
+        routes,
+        activator,
+        recorder,
+        metrics,
+        clock,
+        api=Upstream(path="/nowhere"),
+        api_keys=frozenset(),
+        max_body_bytes=limits.max_body_bytes,
+    )
+    hops.edge_relay = relay = Relay(edge, replace(limits, max_body_bytes=None), edge=True, trusts=trusts)
+    tasks = [asyncio.ensure_future(routes.follow(registry)), asyncio.ensure_future(activator.run())]
+    try:
+        async with proxy.listening("127.0.0.1", 30000) as port:
+            await routes.loaded.wait()
+            await registry.put_function(FunctionConfig("fn-1", "hello", version, function, None))
+            lease = await registry.lease("wrk-1")
+            await lease.put_instance(
+                Instance(
+                    "ins-1", "fn-1", "wrk-1", "127.0.0.1", port, "10.0.2.15", InstanceStatus.READY, NOW, 1
+                )
+            )
+            async with asyncio.timeout(WAIT_S):
+                while not list(routes.slots("fn-1")):
+                    await asyncio.sleep(0)
+            address = await relay.listen("127.0.0.1", tls=tls)
+            assert not isinstance(address, str)
+            hops.address = address
+            yield hops
+            await hops.close()
+            await relay.close()
+            assert relay.in_flight == 0
+    finally:
+        await hops.close()
+        await relay.close()
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def hops() -> AsyncIterator[Callable[..., Awaitable[BothHops]]]:
+    """Makes both hops; keywords are limits of the edge's relay, or `function`, `tls` and `trusts`."""
+    errors = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(*, function=None, tls=None, trusts=lambda _host: False, **limits) -> BothHops:
+            made = both_hops(RelayLimits(**limits), function or Limits(), tls, trusts)
+            return await stack.enter_async_context(made)
+
+        yield start
+    assert errors == []
+
+
+def make_certificate(folder: Path, name: str = "localhost") -> tuple[Path, Path]:
+    """A self-signed certificate for that name, and its key."""
+    chain, key = folder / f"{name}.pem", folder / f"{name}.key"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-nodes", "-keyout", key, "-out", chain, "-days", "2", "-subj", f"/CN={name}"),
+            *("-addext", f"subjectAltName=DNS:{name}"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return chain, key
+
+
+def trusting(*chains: Path) -> ssl.SSLContext:
+    """A client's context that trusts these certificates and nothing else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for chain in chains:
+        context.load_verify_locations(chain)
+    return context
