@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.compilers import compile_static
 
 from aether.domain.deadline import Deadline
 from aether.ports.vmm import LogLine, MachineSpec, Runtime
@@ -35,7 +36,7 @@ def seed_runtime(guest_images, tmp_path) -> Runtime:
     """Our node root, with an `/init` of its own in it."""
     ours = guest_images.runtimes["node"]
     root, init = tmp_path / "seed.ext4", tmp_path / "init"
-    subprocess.run(["gcc", "-static", "-Os", "-s", "-o", str(init), str(INIT)], check=True)
+    compile_static(init, INIT)
     shutil.copy(ours.root, root)
     with root.open("r+b") as image:
         image.truncate(root.stat().st_size + (8 << 20))
