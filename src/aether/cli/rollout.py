@@ -18,10 +18,11 @@ ASK_EVERY_S = 2.0
 def wait_until_ready(client: Client, function: shapes.FunctionJson) -> shapes.FunctionJson:
     """Has an instance started where there was none, and gives the function as it is then.
 
-    A platform that doesn't tell of rollouts is not waited for. A failed one is returned as such.
+    A platform that doesn't tell of rollouts is not waited for. One that failed before is tried
+    once more, and returned as failed if it fails again.
     Raises Refused when it takes too long, or nothing can be started.
     """
-    if "rollout" not in function or _decided(function):
+    if "rollout" not in function or function["rollout"]["status"] == "ready":
         return function
     with output.waiting(f"Starting {function['name']}"):
         give_up_at = time.monotonic() + WAIT_S

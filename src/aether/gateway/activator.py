@@ -157,6 +157,7 @@ class Activator:
             return
         if not self._routes.has_room(function.version.memory_mb):
             raise self._no_capacity(function)
+        self._routes.rollouts.tried_again(function.id)
         self.try_again(function)
 
     def try_again(self, function: FunctionConfig) -> None:

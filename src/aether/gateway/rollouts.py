@@ -14,12 +14,14 @@ class Rollouts:
 
     def __init__(self) -> None:
         self._failed: dict[str, JobReply] = {}
+        self._again: set[str] = set()
+        """Failed ones that are being started once more, by wish."""
         self._phases: dict[str, tuple[int, Mapping[str, float]]] = {}
 
     def of(self, function: FunctionConfig) -> Rollout:
         revision = function.version.revision
         failed = self._failure(function)
-        if failed is not None:
+        if failed is not None and function.id not in self._again:
             return Rollout(revision, RolloutStatus.FAILED, failed.error, failed.console_tail or None)
         if function.good is not None and function.good.revision == revision:
             phases_of, phases = self._phases.get(function.id, (0, None))
@@ -31,10 +33,16 @@ class Rollouts:
         """Whether the newest version did not start while an earlier one had."""
         return function.good is not None and self._failure(function) is not None
 
+    def tried_again(self, function_id: str) -> None:
+        """Somebody wants to know anew; until it is decided, what serves goes on serving."""
+        if function_id in self._failed:
+            self._again.add(function_id)
+
     def failed(self, function: FunctionConfig, reply: JobReply) -> None:
         """A start failed. It says nothing of a version that was seen ready, or of an earlier one."""
         good = function.good.revision if function.good is not None else 0
         if good < reply.revision == function.version.revision:
+            self._again.discard(function.id)
             self._failed[function.id] = reply
 
     def started(self, reply: JobReply) -> None:
@@ -46,9 +54,11 @@ class Rollouts:
     def ready(self, function: FunctionConfig) -> None:
         """An instance of the newest version is there."""
         self._failed.pop(function.id, None)
+        self._again.discard(function.id)
 
     def forget(self, function_id: str) -> None:
         self._failed.pop(function_id, None)
+        self._again.discard(function_id)
         self._phases.pop(function_id, None)
 
     def _failure(self, function: FunctionConfig) -> JobReply | None:

@@ -50,6 +50,19 @@ async def test_a_version_that_does_not_start_is_failed_with_the_console(platform
     assert (await rolled_out(platform, "hello"))["status"] == "ready"
 
 
+async def test_a_failed_version_that_is_started_again_is_pending_until_it_is_decided_anew(platform):
+    platform.behave["this"] = Behaviour(exits_before_ready=True)
+    await platform.deploy("hello", env_vars={"BEHAVE": "this"})
+    await platform.client.post("/api/functions/hello/start")
+    assert (await rolled_out(platform, "hello"))["status"] == "failed"
+    again = await platform.client.post("/api/functions/hello/start")
+    assert again.json()["rollout"]["status"] == "pending"
+    assert (await rolled_out(platform, "hello"))["status"] == "failed"
+    platform.behave["this"] = Behaviour()
+    await platform.client.post("/api/functions/hello/start")
+    assert (await rolled_out(platform, "hello"))["status"] == "ready"
+
+
 async def test_without_code_there_is_nothing_to_start(platform):
     await platform.client.post("/api/functions", json={"name": "empty", "runtime": "node"})
     answer = await platform.client.post("/api/functions/empty/start")
