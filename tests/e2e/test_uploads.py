@@ -71,6 +71,9 @@ def test_killed_in_the_middle_of_an_upload_the_next_start_is_clean(user, there: 
         unpacking = _children(first)
         first.stop(signal.SIGKILL)
     assert files_left(first.data_dir) != []
+    (first.data_dir / "function-code" / ".code.ext4.0a1b2c3d.partial").write_bytes(
+        b"as a kill while it was stored"
+    )
     until(lambda: not any(Path(f"/proc/{process}").exists() for process in unpacking), 5.0)
     second = start(user, first.data_dir)
     try:

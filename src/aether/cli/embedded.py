@@ -20,6 +20,7 @@ from aether.adapters.memory.job_queue import MemoryJobQueue
 from aether.adapters.memory.notifications import MemoryNotifications
 from aether.adapters.memory.registry import MemoryRegistry
 from aether.adapters.objects.code_store import ObjectCodeStore
+from aether.adapters.objects.partial import sweep
 from aether.adapters.sql.database import open_database, sqlite_url
 from aether.adapters.sql.function_store import SqlFunctionStore
 from aether.adapters.sql.invocation_log import SqlInvocationLog
@@ -70,13 +71,15 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     database = await open_database(sqlite_url(settings.database))
     try:
         functions = SqlFunctionStore(database)
+        bucket = settings.data_dir / "function-code"
+        await asyncio.to_thread(sweep, bucket)
         registry = MemoryRegistry()
         for function in await functions.list():
             await registry.put_function(function.to_config())
         yield Stores(
             functions=functions,
             invocations=SqlInvocationLog(database),
-            code=ObjectCodeStore(LocalStore(settings.data_dir / "function-code", mkdir=True)),
+            code=ObjectCodeStore(LocalStore(bucket, mkdir=True)),
             registry=registry,
             jobs=MemoryJobQueue(clock),
             notifications=MemoryNotifications(),

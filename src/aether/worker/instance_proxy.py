@@ -162,9 +162,11 @@ class InstanceProxy:
         """The machine's, if it comes soon: its connections break a moment before it is told."""
         try:
             async with asyncio.timeout(SAY_WHY_WITHIN_S):
-                return await self._machine.ended()
+                end = await self._machine.ended()
         except TimeoutError:
             return None
+        self.refuse_new()  # the caller of a broken request may be back before the registry knows
+        return end
 
     def _answer(self, exchange: Exchange, error: AetherError) -> Answer:
         answer = _json(error.status, error.body(_call_id(exchange.request)))

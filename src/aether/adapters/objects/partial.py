@@ -104,3 +104,8 @@ def remove(paths: list[Path]) -> None:
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
+
+
+def sweep(root: Path) -> None:
+    """Remove the unfinished files below `root` that a kill left; for when nobody writes there."""
+    remove(list(root.rglob(f".*{MARK}")))
