@@ -11,6 +11,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.e2e.conftest import Up, User, assert_nothing_left, files_left, platform, start, until
 
@@ -46,6 +47,33 @@ def test_a_running_call_ends_when_the_platform_is_asked_to_stop(user):
         up.ask_to_stop()
         caller.join(30)
     assert answers == ["slow"]
+
+
+def test_whoever_asks_twice_does_not_wait_and_nothing_stays(user):
+    base = Path(tempfile.mkdtemp(dir=user.home))
+    os.chown(base, user.uid, -1)
+    up = start(user, base / "data")
+    up.deploy("silent", {"handler.js": "module.exports = () => {}"})
+    errors: list[Exception] = []
+
+    def call() -> None:
+        try:
+            up.call("silent")
+        except httpx.TransportError as error:
+            errors.append(error)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    until(lambda: "1.0" in _in_flight(up))
+    up.ask_to_stop(signal.SIGINT)
+    until(lambda: "Stopping" in up.log.read_text())
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(10) == 130
+    caller.join()
+    up.http.close()
+    assert errors, "the call was cut"
+    assert "Traceback" not in up.log.read_text()
+    assert_nothing_left(up)
 
 
 def _in_flight(up: Up) -> str:

@@ -120,8 +120,13 @@ class Embedded:
             neighbours=self._neighbours,
         )
 
-    async def run(self, stop: asyncio.Event, on_ready: Callable[[tuple[str, int]], None]) -> None:
-        """Serve until `stop` is set; then running requests end, and then everything does."""
+    async def run(
+        self,
+        stop: asyncio.Event,
+        on_ready: Callable[[tuple[str, int]], None],
+        hurry: asyncio.Event | None = None,
+    ) -> None:
+        """Serve until `stop` is set; then running requests end, or are cut by `hurry`, and then all does."""
         stores = self._stores
         worker_id = new_id("wrk")
         lease = await stores.registry.lease(worker_id)
@@ -134,7 +139,7 @@ class Embedded:
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run(stop_worker), name="worker")
                 scaling = group.create_task(controller.run(), name="controller")
-                await self.gateway.run(self._api(worker), stop, on_ready)
+                await self.gateway.run(self._api(worker), stop, on_ready, hurry)
                 scaling.cancel()
                 stop_worker.set()
         finally:

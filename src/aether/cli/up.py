@@ -13,7 +13,7 @@ import uvloop
 
 from aether.cli.data_dir import MACHINES, locked, socket_directory
 from aether.cli.embedded import Embedded, open_stores
-from aether.cli.failures import Refused
+from aether.cli.failures import ExitCode, Refused
 from aether.cli.logging import configure_logging
 from aether.cli.output import say
 from aether.cli.settings import Settings
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def up(*, options: UpOptions = NOTHING_GIVEN) -> None:
+def up(*, options: UpOptions = NOTHING_GIVEN) -> int:
     """Start the platform on this machine: gateway, worker and stores in one process.
 
     It runs until Ctrl-C or SIGTERM, which let running requests end first; a second one doesn't wait.
@@ -49,7 +49,7 @@ def up(*, options: UpOptions = NOTHING_GIVEN) -> None:
             ImageSettings(kernel_path=settings.kernel_path, runtime_path=settings.runtime_path),
         )
         vmm = make_vmm(settings, images)
-        uvloop.run(_run(settings, vmm, images))
+        return uvloop.run(_run(settings, vmm, images))
 
 
 def make_vmm(settings: Settings, images: Images) -> QemuVmm:
@@ -60,30 +60,35 @@ def make_vmm(settings: Settings, images: Images) -> QemuVmm:
     )
 
 
-async def _run(settings: Settings, vmm: QemuVmm, images: Images) -> None:
+async def _run(settings: Settings, vmm: QemuVmm, images: Images) -> int:
     left = await vmm.sweep()
     if left:
         log.warning("cleaned up what a killed platform left behind", instances=left)
-    stop = asyncio.Event()
-    _stop_on_signals(stop)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    _stop_on_signals(stop, hurry)
     async with open_stores(settings) as stores:
         platform = Embedded(settings, stores, vmm, images.runtimes)
         try:
-            await platform.run(stop, lambda address: _announce(settings, vmm, address))
+            await platform.run(stop, lambda address: _announce(settings, vmm, address), hurry)
         except ExceptionGroup as group:
             raise _reason(settings, group) from group
     say("Stopped.")
+    return ExitCode.INTERRUPTED if hurry.is_set() else ExitCode.OK
 
 
-def _stop_on_signals(stop: asyncio.Event) -> None:
+def _stop_on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    """The second one cuts what runs, and all is cleaned up still; the third ends the process as it is."""
     loop = asyncio.get_running_loop()
 
     def asked() -> None:
+        if hurry.is_set():
+            os._exit(ExitCode.INTERRUPTED)
         if stop.is_set():
             say("Not waiting any longer.")
-            os._exit(130)
-        say("Stopping: running requests may end first. Once more to not wait for them.")
-        stop.set()
+            hurry.set()
+        else:
+            say("Stopping: running requests may end first. Once more to not wait for them.")
+            stop.set()
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, asked)

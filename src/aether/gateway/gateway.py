@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -92,9 +93,13 @@ class Gateway:
         return bool(networks and host) and any(ip_address(host) in network for network in networks)
 
     async def run(
-        self, api: FastAPI, stop: asyncio.Event, on_ready: Callable[[tuple[str, int]], None]
+        self,
+        api: FastAPI,
+        stop: asyncio.Event,
+        on_ready: Callable[[tuple[str, int]], None],
+        hurry: asyncio.Event | None = None,
     ) -> None:
-        """Serve until `stop` is set, then let running requests end.
+        """Serve until `stop` is set, then let running requests end; those that `hurry` finds are cut.
 
         `on_ready` hears the address. Raises OSError when it is taken.
         """
@@ -136,13 +141,24 @@ class Gateway:
                 on_ready(address)
                 await stop.wait()
                 self._stopping = True
-                await relay.drain(self._settings.drain_timeout_s)
+                await _unless(hurry or asyncio.Event(), relay.drain(self._settings.drain_timeout_s))
                 await relay.close()
                 api_stop.set()
                 for task in tasks:
                     task.cancel()
         finally:
             await relay.close()
+
+
+async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:
+    """Do it, or give up when the event comes."""
+    working, waiting = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        working.cancel()
+        waiting.cancel()
+        await asyncio.gather(working, waiting, return_exceptions=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:
