@@ -2,7 +2,8 @@
 
 `python -m benchmarks.relay.ours BACKEND_PORT FOLDER` serves until its standard input ends. It prints
 one line of JSON: `{"port": …}`. `/functions/direct/…` goes from the edge straight to the backend,
-`/functions/proxied/…` through the instance proxy. Everything that `aether up` does to a call is done:
+`/functions/proxied/…` through an instance proxy in the same process, and `/functions/remote/…` through one
+that the gateway reaches by TCP, as on another host. Everything that `aether up` does to a call is done:
 limits, deadlines, records into SQLite, metrics.
 """
 
@@ -30,6 +31,7 @@ from aether.adapters.sql.invocation_log import SqlInvocationLog
 from aether.domain.function import Function, Limits, Version
 from aether.domain.instance import Instance, InstanceStatus
 from aether.gateway.gateway import Gateway, GatewaySettings
+from aether.http import Neighbours
 from aether.ports.vmm import End, MachineSpec, MachineState, Runtime
 from aether.vmm.simulated import SimulatedVmm
 from aether.worker.instance_proxy import InstanceProxy
@@ -61,11 +63,13 @@ async def serve(backend_port: int, folder: Path) -> None:
     database = await open_database(sqlite_url(folder / "bench.db"))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
-        functions, registry = SqlFunctionStore(database), MemoryRegistry()
+        functions, registry, neighbours = SqlFunctionStore(database), MemoryRegistry(), Neighbours()
         lease = await registry.lease("bench")
-        proxy = _proxy(backend_port, folder, clock)
-        proxy_port = await stack.enter_async_context(proxy.listening(HOST, FIRST_PROXY_PORT))
-        for name, port in (("direct", backend_port), ("proxied", proxy_port)):
+        ports = {"direct": backend_port}
+        for name, reached_by in (("proxied", neighbours), ("remote", None)):
+            proxy = _proxy(backend_port, folder, clock, reached_by)
+            ports[name] = await stack.enter_async_context(proxy.listening(HOST, FIRST_PROXY_PORT))
+        for name, port in ports.items():
             function = _function(name)
             await functions.create(function)
             await registry.put_function(function.to_config())
@@ -77,6 +81,7 @@ async def serve(backend_port: int, folder: Path) -> None:
             functions=functions,
             invocations=SqlInvocationLog(database),
             clock=clock,
+            neighbours=neighbours,
         )
         stop = asyncio.Event()
         asyncio.get_running_loop().add_reader(sys.stdin, stop.set)
@@ -106,11 +111,14 @@ def _instance(function: Function, port: int) -> Instance:
     )
 
 
-def _proxy(backend_port: int, folder: Path, clock: SystemClock) -> InstanceProxy:
+def _proxy(
+    backend_port: int, folder: Path, clock: SystemClock, neighbours: Neighbours | None
+) -> InstanceProxy:
     runtime = Runtime("node", folder, ("node",), "handler.js")
     spec = MachineSpec("inst-proxied", "fn-proxied", runtime, folder, "handler.js", 3000, 1, 128)
     limits = Limits(max_concurrency=CONCURRENCY)
-    return InstanceProxy(SimulatedVmm(), BackendMachine((HOST, backend_port), spec), lambda: limits, clock)
+    machine = BackendMachine((HOST, backend_port), spec)
+    return InstanceProxy(SimulatedVmm(), machine, lambda: limits, clock, neighbours)
 
 
 def main() -> None:

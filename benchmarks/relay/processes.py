@@ -16,6 +16,9 @@ from pathlib import Path
 
 from benchmarks.relay.nginx import Ports, write_backend, write_hops
 
+ONE_HOP, TWO_HOP, TWO_HOP_TCP = "one_hop", "two_hop", "two_hop_tcp"
+"""Two hops are the gateway and an instance proxy of its own process, as under `aether up`; or by TCP."""
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -24,8 +27,8 @@ class Server:
     """One side of a comparison: where it listens, by number of hops, and its processes."""
 
     name: str
-    hops: dict[int, tuple[int, str]]
-    """Port and path prefix."""
+    ways: dict[str, tuple[int, str]]
+    """Port and path prefix, by the way that requests take."""
     pid: int
 
     def cpu_s(self) -> float:
@@ -59,8 +62,13 @@ def running(folder: Path) -> Iterator[Servers]:
         _nginx(write_hops(folder, ports, root=root), ports.two_hop) as nginx_pid,
         _ours(ports.backend, folder) as (our_pid, port),
     ):
-        ours = {1: (port, "/functions/direct"), 2: (port, "/functions/proxied")}
-        nginx = {1: (ports.one_hop, ""), 2: (ports.two_hop, "")}
+        ours = {
+            ONE_HOP: (port, "/functions/direct"),
+            TWO_HOP: (port, "/functions/proxied"),
+            TWO_HOP_TCP: (port, "/functions/remote"),
+        }
+        two_hop = (ports.two_hop, "")
+        nginx = {ONE_HOP: (ports.one_hop, ""), TWO_HOP: two_hop, TWO_HOP_TCP: two_hop}
         yield Servers(Server("ours", ours, our_pid), Server("nginx", nginx, nginx_pid), ports.backend)
 
 

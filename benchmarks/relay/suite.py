@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.relay.open_loop import OpenLoop
-from benchmarks.relay.processes import Server, Servers, check_tools, running
+from benchmarks.relay.processes import (
+    ONE_HOP,
+    TWO_HOP,
+    TWO_HOP_TCP,
+    Server,
+    Servers,
+    check_tools,
+    running,
+)
 from benchmarks.relay.wrk import Load, load
 from benchmarks.report import median, percentile
 
@@ -31,38 +39,36 @@ def measure(runs: int) -> dict[str, float]:
     check_tools()
     with tempfile.TemporaryDirectory(prefix="aether-bench-") as name, running(Path(name)) as servers:
         folder = Path(name)
-        one = _pairs(servers, 1, "small", runs, folder)
-        two = _pairs(servers, 2, "small", runs, folder)
-        large = _pairs(servers, 2, "large", runs, folder)
+        small = {way: _pairs(servers, way, "small", runs, folder) for way in (ONE_HOP, TWO_HOP, TWO_HOP_TCP)}
+        large = _pairs(servers, TWO_HOP, "large", runs, folder)
         latency = _at_fixed_rate(servers, runs)
-    return {
-        "rps_over_nginx_one_hop": median([a.load.rps / b.load.rps for a, b in one]),
-        "rps_over_nginx_two_hop": median([a.load.rps / b.load.rps for a, b in two]),
-        "mbps_over_nginx_two_hop": median([a.load.mbps / b.load.mbps for a, b in large]),
-        **latency,
-        **_both("rps_one_hop", [(a.load.rps, b.load.rps) for a, b in one]),
-        **_both("rps_two_hop", [(a.load.rps, b.load.rps) for a, b in two]),
-        **_both("mbps_two_hop", [(a.load.mbps, b.load.mbps) for a, b in large]),
-        **_both("cpu_us_one_hop", [(a.cpu_us, b.cpu_us) for a, b in one]),
-        **_both("cpu_us_two_hop", [(a.cpu_us, b.cpu_us) for a, b in two]),
+    metrics = {
+        f"rps_over_nginx_{way}": median([a.load.rps / b.load.rps for a, b in pairs])
+        for way, pairs in small.items()
     }
+    metrics["mbps_over_nginx_two_hop"] = median([a.load.mbps / b.load.mbps for a, b in large])
+    metrics |= latency
+    for way, pairs in small.items():
+        metrics |= _both(f"rps_{way}", [(a.load.rps, b.load.rps) for a, b in pairs])
+        metrics |= _both(f"cpu_us_{way}", [(a.cpu_us, b.cpu_us) for a, b in pairs])
+    return metrics | _both("mbps_two_hop", [(a.load.mbps, b.load.mbps) for a, b in large])
 
 
 def _both(name: str, pairs: list[tuple[float, float]]) -> dict[str, float]:
     return {name: median([a for a, _ in pairs]), f"nginx_{name}": median([b for _, b in pairs])}
 
 
-def _pairs(servers: Servers, hops: int, what: str, runs: int, folder: Path) -> Pairs:
+def _pairs(servers: Servers, way: str, what: str, runs: int, folder: Path) -> Pairs:
     pairs = []
     for run in range(runs + 1):
         seconds = LOAD_S if run else 1  # the first of each only warms up
         pair = (
-            _loaded(servers.ours, hops, what, seconds, folder),
-            _loaded(servers.nginx, hops, what, seconds, folder),
+            _loaded(servers.ours, way, what, seconds, folder),
+            _loaded(servers.nginx, way, what, seconds, folder),
         )
         ours, nginx = pair
         print(
-            f"{hops} hop {what} {run:2}/{runs}: ours {ours.load.rps:7.0f}/s {ours.cpu_us:6.1f} us CPU, "
+            f"{way} {what} {run:2}/{runs}: ours {ours.load.rps:7.0f}/s {ours.cpu_us:6.1f} us CPU, "
             f"nginx {nginx.load.rps:7.0f}/s {nginx.cpu_us:6.1f} us CPU, ratio "
             f"{ours.load.rps / nginx.load.rps:.2f}",
             flush=True,
@@ -72,8 +78,8 @@ def _pairs(servers: Servers, hops: int, what: str, runs: int, folder: Path) -> P
     return pairs
 
 
-def _loaded(server: Server, hops: int, what: str, seconds: int, folder: Path) -> Sample:
-    port, prefix = server.hops[hops]
+def _loaded(server: Server, way: str, what: str, seconds: int, folder: Path) -> Sample:
+    port, prefix = server.ways[way]
     before_s = server.cpu_s()
     result = load(f"http://127.0.0.1:{port}{prefix}/{what}", seconds, folder)
     return Sample(result, (server.cpu_s() - before_s) / result.requests * 1e6)
@@ -81,7 +87,7 @@ def _loaded(server: Server, hops: int, what: str, seconds: int, folder: Path) ->
 
 def _at_fixed_rate(servers: Servers, runs: int) -> dict[str, float]:
     """What two hops add to a request at 500/s, over asking the backend itself."""
-    ours, nginx = servers.ours.hops[2], servers.nginx.hops[2]
+    ours, nginx = servers.ours.ways[TWO_HOP], servers.nginx.ways[TWO_HOP]
     sides = {"": ours, "nginx_": nginx, "direct": (servers.backend_port, "")}
     p50: dict[str, list[float]] = {side: [] for side in sides}
     p99: dict[str, list[float]] = {side: [] for side in sides}
