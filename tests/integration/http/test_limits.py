@@ -84,12 +84,14 @@ async def test_an_upgraded_connection_keeps_its_place(relay, backend, handler, c
     started = await relay(max_connections=1)
     client = await connect(started)
     client.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n")
-    (await backend.peer()).send(b"HTTP/1.1 101 Go\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n")
+    upstream = await backend.peer()
+    upstream.send(b"HTTP/1.1 101 Go\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n")
     await client.head()
     assert (await (await connect(started)).response())[0].startswith(b"HTTP/1.1 503 ")
     client.close()
-    await handler.ended.get()
+    upstream.close()
     async with asyncio.timeout(5):
+        await handler.ended.get()
         while started._tunnels:
             await asyncio.sleep(0)
     last = await connect(started)
