@@ -151,3 +151,5 @@ class SendingExchange(DecidingExchange):
                 self._touch_body()  # it is the upstream that doesn't read
             else:
                 self.fail(FailureKind.BODY_TIMEOUT)
+        elif forward.deadline_at is not None:
+            self.client.due_at = forward.deadline_at  # it was the body's limit, and the body is here now

@@ -55,3 +55,15 @@ async def test_long_stream_is_cut(relay, backend, handler, connect):
     with pytest.raises(ConnectionResetError):
         await client.rest()
     assert (await handler.ended.get()).outcome is Outcome.CUT_MAX_STREAM
+
+
+async def test_the_deadline_holds_when_the_bodys_own_limit_would_have_come_first(
+    relay, backend, connect, handler
+):
+    handler.options["deadline_at"] = asyncio.get_running_loop().time() + 0.6
+    client = await connect(await relay(body_idle_timeout_s=0.3))
+    client.send(POST[:-1])
+    await (await backend.peer()).head()
+    client.send(POST[-1:])
+    async with asyncio.timeout(3):
+        assert (await client.response())[1] == b"deadline wait"

@@ -1,0 +1,32 @@
+"""Fuzzing, for a moment in every run and for a minute in the slow suite."""
+
+import time
+from random import Random
+
+import pytest
+import uvloop
+from tests.fuzz.parsers import check_once
+from tests.fuzz.relay import fuzz
+
+
+def pytest_asyncio_loop_factories(config, item):
+    return {"uvloop": uvloop.new_event_loop}
+
+
+def test_messages_are_read_alike_however_they_are_split():
+    random = Random(1)
+    for _ in range(3000):
+        check_once(random)
+
+
+async def test_a_relay_between_two_that_send_nonsense():
+    problems, tried = await fuzz(3, seed=1)
+    assert problems == []
+    assert tried
+
+
+@pytest.mark.slow
+async def test_a_relay_between_two_that_send_nonsense_for_a_minute():
+    problems, tried = await fuzz(60, seed=int(time.time()))
+    assert problems == []
+    assert tried > 500
