@@ -120,9 +120,10 @@ def test_without_room_an_upload_is_507_and_the_platform_serves_on(user):
             free = os.statvfs(base).f_bavail * 4096
             (base / "filler").write_bytes(bytes(free - 5 * MIB))
             noise = os.urandom(8 * MIB)
-            for size in (3 * MIB, 4 * MIB, 8 * MIB):
+            for size, stage in ((2 * MIB, "code image"), (3 * MIB, "unpack"), (8 * MIB, "keep")):
                 answer = upload(up, "hello", tar_of({"handler.js": NEW, "noise": noise[:size]}))
                 assert (answer.status_code, answer.json()["error"]["code"]) == (507, "disk_full"), size
+                assert stage in answer.json()["error"]["message"]
                 assert files_left(up.data_dir / "work") == []
                 assert up.call("hello").text == "old"
             (base / "filler").unlink()

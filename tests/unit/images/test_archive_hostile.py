@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 import time
 import zipfile
 from pathlib import Path
@@ -159,6 +160,17 @@ def test_number_of_entries_is_bounded(attempt):
     content = zip_bytes(*((f"f{number}", b"") for number in range(20)))
     with pytest.raises(TooLarge, match="more than 10 entries"):
         attempt(content, entries=10)
+
+
+def test_a_directory_that_would_fill_memory_is_refused_before_it_is_read(attempt):
+    """Of as many entries as an upload can hold: as objects they take gigabytes."""
+    content = zip_bytes(("a", b""))
+    start, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    entry = content[start:end]
+    count = 1 + (320 * ArchiveLimits().entries) // len(entry)
+    closing = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, count * len(entry), start, 0)
+    with pytest.raises(TooLarge, match="a directory of more than 32000000 bytes"):
+        attempt(content[:start] + entry * count + closing)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -49,7 +49,7 @@ def unpack(archive: Path, into: Path, limits: ArchiveLimits, filename: str | Non
     if size_bytes == 0:
         raise ArchiveRejected(f"{shown} is empty")
     tree = Tree(into, limits, archive_bytes=size_bytes)
-    with archive.open("rb") as file:
+    with archive.open("rb", buffering=0) as file:
         magic = file.read(4)
         file.seek(0)
         try:

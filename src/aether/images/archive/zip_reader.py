@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import calendar
+import io
 import stat
 import struct
 import zipfile
 from collections.abc import Iterator
 from typing import IO
 
-from aether.domain.errors import ArchiveRejected
+from aether.domain.errors import ArchiveRejected, TooLarge
 from aether.images.archive.tree import EARLIEST_S, Tree
 
 _CHUNK_BYTES = 1 << 18
@@ -17,11 +18,33 @@ _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _MADE_ON_UNIX = 3
 _MAX_TARGET_BYTES = 4096
+_DIRECTORY_BYTES_PER_ENTRY = 320
+"""46, the name, and what extra fields hold: some 160 in practice."""
 
 
-def unpack_zip(file: IO[bytes], tree: Tree) -> None:
+class _BoundedReads(io.BufferedReader):
+    """zipfile reads an archive's directory in one piece, as long as the archive claims it to be."""
+
+    def __init__(self, file: io.FileIO, most_bytes: int) -> None:
+        super().__init__(file)
+        self._most_bytes = most_bytes
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self._most_bytes:
+            raise TooLarge(f"the archive has a directory of more than {self._most_bytes} bytes")
+        return super().read(size)
+
+
+def unpack_zip(file: io.FileIO, tree: Tree) -> None:
+    with _BoundedReads(file, max(_CHUNK_BYTES, _DIRECTORY_BYTES_PER_ENTRY * tree.limits.entries)) as bounded:
+        _unpack(bounded, tree)
+
+
+def _unpack(file: IO[bytes], tree: Tree) -> None:
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
+        if len(entries) > tree.limits.entries:
+            raise TooLarge(f"more than {tree.limits.entries} entries in the archive")
         _refuse_overlaps(file, archive, entries)
         for entry in entries:
             _unpack_entry(archive, entry, _name(entry), tree)
