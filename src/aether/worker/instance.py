@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -22,6 +22,7 @@ from aether.ports.registry import Lease
 from aether.ports.vmm import BootFailed, EndReason, LogLine, Machine, MachineSpec, Runtime, Vmm
 from aether.worker.code_cache import CodeCache
 from aether.worker.instance_proxy import InstanceProxy
+from aether.worker.proxy_ports import ProxyPorts
 
 log = structlog.get_logger()
 
@@ -42,7 +43,7 @@ class Host:
     lease: Lease
     logs: FunctionLogs
     clock: Clock
-    first_proxy_port: int = 30_000
+    ports: ProxyPorts = field(default_factory=ProxyPorts)
     neighbours: Neighbours | None = None
     """A gateway of the same process reaches its instances by it."""
 
@@ -144,7 +145,8 @@ class RunningInstance:
 
     async def _serve(self, machine: Machine, reply: Reply) -> None:
         proxy = InstanceProxy(self._host.vmm, machine, self._limits, self._host.clock, self._host.neighbours)
-        async with proxy.listening(self._host.ip, self._host.first_proxy_port) as port:
+        async with proxy.listening(self._host.ip, self._host.ports.next) as port:
+            self._host.ports.given(port)
             self._proxy = proxy
             record = self._record(machine, port)
             await reply(self._started(machine))

@@ -7,6 +7,7 @@ import asyncio
 import httpx
 import pytest
 
+from aether.domain.instance import InstanceStatus
 from aether.vmm.simulated.behaviour import Behaviour
 
 
@@ -85,6 +86,10 @@ async def test_a_crash_in_a_call_is_502_and_the_next_call_gets_a_fresh_instance(
     assert crash.json()["error"]["code"] == "instance_failed"
     assert after.json()["instance_id"] != first.json()["instance_id"]
     assert "x-aether-error" not in crash.headers
+    routes = platform.embedded.gateway.routes
+    fresh = [s for s in routes.slots(routes.find("hello").id) if s.instance.status is InstanceStatus.READY]
+    assert len(fresh) == 1, "one start was enough"
+    assert not fresh[0].lost
     recorded: dict[str, dict] = {}
     async with asyncio.timeout(10):
         while len(recorded) < 3:
