@@ -27,6 +27,7 @@ class Call:
         "call_id",
         "cold",
         "deadline",
+        "drop",
         "error",
         "forwarded",
         "function",
@@ -47,6 +48,7 @@ class Call:
         target: bytes,
         deadline: Deadline,
         started_at: datetime,
+        drop: frozenset[bytes] = frozenset(),
     ) -> None:
         self.request = request
         self.function = function
@@ -54,6 +56,8 @@ class Call:
         self.target = target
         self.deadline = deadline
         self.started_at = started_at
+        self.drop = drop
+        """Names of fields that the function must not see."""
         self.slot: Slot | None = None
         self.forwarded = False
         self.cold = False

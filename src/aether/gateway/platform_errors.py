@@ -14,7 +14,7 @@ from aether.domain.errors import (
     RequestTimeout,
     TooLarge,
 )
-from aether.domain.ids import CALL_ID, new_id
+from aether.domain.ids import CALL_ID, new_call_id
 from aether.http import Answer, Failure, FailureKind, Request
 
 _REFUSALS = {
@@ -44,7 +44,7 @@ def call_id_of(request: Request | None) -> str:
         text = told.decode("latin-1")
         if CALL_ID.fullmatch(text):
             return text
-    return new_id("call")
+    return new_call_id()
 
 
 def answer_for(error: AetherError, call_id: str) -> Answer:

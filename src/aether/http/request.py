@@ -3,7 +3,7 @@
 import time
 
 from aether.http.body import Body, ChunkedBody, LengthBody
-from aether.http.syntax import Cuts
+from aether.http.syntax import Cuts, field_pattern
 
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"})
 
@@ -68,6 +68,10 @@ class Request:
         start = found + 3 + len(name)
         end = self.headers.find(b"\r\n", start)
         return self.headers[start : end if end >= 0 else None].strip(b" \t")
+
+    def has_any(self, names: frozenset[bytes]) -> bool:
+        """Whether there is a field by one of these lower-case names: a few sets, ever."""
+        return field_pattern(names).search(self.low) is not None
 
     def body(self) -> Body:
         """A reader for the body that this head declares."""

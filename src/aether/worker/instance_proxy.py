@@ -29,6 +29,7 @@ from aether.ports.vmm import End, EndReason, Machine, Vmm
 DEADLINE_HEADER = b"x-aether-deadline-ms"
 MAX_DEADLINE_DIGITS = 15
 """Longer ones are no times: the function's own limit holds."""
+_DROP = frozenset({DEADLINE_HEADER})
 AFTER_GATEWAY_S = 0.25
 """The gateway's own deadline should come first: it can say more about the whole request."""
 IDLE_GRACE_S = 5.0
@@ -106,7 +107,7 @@ class InstanceProxy:
         return Forward(
             self._upstream,
             request.target,
-            drop=frozenset({DEADLINE_HEADER}),
+            drop=_DROP,
             deadline_at=asyncio.get_running_loop().time() + _remaining_s(request, limits) + AFTER_GATEWAY_S,
             idle_timeout_s=limits.idle_timeout_s,
             max_stream_s=limits.max_stream_s,
