@@ -41,6 +41,6 @@ class JobReply:
     """What happened, in a sentence."""
     console_tail: str = ""
     capacity: bool = False
-    """True if the start failed for want of room: it says nothing about the code."""
+    """True if the start failed for want of room, or of a store: it says nothing about the code."""
     phases: Mapping[str, float] = field(default_factory=dict)
     """Milliseconds by phase: `boot` or `restore`, `ready`."""

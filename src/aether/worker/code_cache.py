@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import structlog
+
 from aether.domain.errors import InstanceFailed
 from aether.ports.code_store import CodeStore
+
+log = structlog.get_logger()
 
 
 class CodeCache:
@@ -52,6 +56,11 @@ class CodeCache:
     def keep_only(self, sha256s: set[str]) -> None:
         """Remove images that no function's current or good version names."""
         for path in self._directory.glob("*.ext4"):
-            if path.stem not in sha256s:
+            if path.stem in sha256s:
+                continue
+            try:
                 path.unlink(missing_ok=True)
+            except OSError as error:  # it takes room, no more
+                log.warning("code image not removed", path=str(path), reason=str(error))
+            else:
                 self._locks.pop(path.stem, None)

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from aether.domain.deadline import Deadline
-from aether.domain.errors import AetherError, InstanceFailed, NoCapacity
+from aether.domain.errors import AetherError, DiskFull, InstanceFailed, NoCapacity, StoreUnavailable
 from aether.domain.function import Limits
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.job import JobReply, ProvisionJob
@@ -202,5 +202,5 @@ class RunningInstance:
             None,
             error=error.message,
             console_tail=tail[-CONSOLE_TAIL_CHARS:],
-            capacity=isinstance(error, NoCapacity),
+            capacity=isinstance(error, NoCapacity | StoreUnavailable | DiskFull),
         )

@@ -28,6 +28,8 @@ HEARTBEAT_S = 1.0
 RETRY_S = 0.5
 DEFAULT_LIMITS = Limits()
 CONFIGS = config_key("")
+MAX_REMOVED = 10_000
+"""Removed functions that are remembered: as many as may have jobs in a queue still."""
 
 
 class Worker:
@@ -48,6 +50,7 @@ class Worker:
         self._capacity = capacity
         self._instances: dict[str, RunningInstance] = {}
         self._functions: dict[str, FunctionConfig] = {}
+        self._removed: dict[str, None] = {}
         self._draining = False
         self._news = asyncio.Event()
         self._changed = asyncio.Event()
@@ -182,6 +185,8 @@ class Worker:
         while True:
             try:
                 view = await self._registry.view()
+                for function_id in [f for f in self._functions if config_key(f) not in view.entries]:
+                    self._forget(function_id)
                 for key, entry in view.entries.items():
                     self._learn(key, entry)
                 self._prune_code()
@@ -197,6 +202,7 @@ class Worker:
         match entry:
             case FunctionConfig():
                 self._functions[entry.id] = entry
+                self._removed.pop(entry.id, None)
                 for instance in self._instances.values():
                     self._give_up_outdated(instance)
             case Instance(status=InstanceStatus.DRAINING, instance_id=instance_id):
@@ -207,6 +213,9 @@ class Worker:
 
     def _give_up_outdated(self, instance: RunningInstance) -> None:
         """A start that serves nobody any more gives its turn and its memory to others."""
+        if instance.job.function_id in self._removed:
+            instance.drain(within_s=0)
+            return
         function = self._functions.get(instance.job.function_id)
         revision = instance.job.revision
         if function is None or instance.ready or not revision or revision >= function.version.revision:
@@ -216,6 +225,9 @@ class Worker:
 
     def _forget(self, function_id: str) -> None:
         self._functions.pop(function_id, None)
+        self._removed[function_id] = None
+        while len(self._removed) > MAX_REMOVED:
+            del self._removed[next(iter(self._removed))]
         for instance in self._instances.values():
             if instance.job.function_id == function_id:
                 instance.drain(within_s=0)

@@ -65,3 +65,11 @@ def test_what_a_killed_fetch_left_is_swept(store, tmp_path):
     (tmp_path / "abc.ext4").write_bytes(b"whole")
     CodeCache(store, tmp_path).sweep()
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["abc.ext4"]
+
+
+def test_an_image_that_cannot_be_removed_ends_nothing(store, tmp_path):
+    (tmp_path / "cache" / f"{'0' * 64}.ext4").mkdir(parents=True)  # for one
+    image = tmp_path / "cache" / f"{'1' * 64}.ext4"
+    image.touch()
+    CodeCache(store, tmp_path / "cache").keep_only(set())
+    assert not image.exists()
