@@ -108,5 +108,7 @@ async def _run(order: UnpackOrder) -> UnpackReport:
         raise ArchiveRejected("the archive takes too long to unpack")
     if process.returncode != 0:
         last = complaints.decode(errors="replace").strip().splitlines()[-1:]
+        if last == ["MemoryError"]:  # so full that it could not even say so
+            raise ArchiveRejected("the archive needs too much memory to unpack")
         raise AetherError(f"unpacking ended with {process.returncode}: {' '.join(last)}", component="images")
     return UnpackReport(**json.loads(output))

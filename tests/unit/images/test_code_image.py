@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tarfile
@@ -151,6 +152,19 @@ async def test_archive_that_costs_too_much_memory_is_refused(tmp_path, work):
     path.write_bytes(content[: properties + 1] + b"\xff\xff\xff\xff" + content[properties + 5 :])
     with pytest.raises(ArchiveRejected, match=r"too much memory|damaged"):
         await build_code_image(path, None, "handler.js", work)
+
+
+@pytest.mark.slow
+async def test_archive_that_fills_the_memory_of_the_process_is_refused(tmp_path, work):
+    """More entries than fit as objects, if the limits let them in."""
+    content = zip_at(tmp_path / "a.zip", {"handler.js": b""}).read_bytes()
+    start, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    count, entry = 4_000_000, content[start:end]
+    closing = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, count * len(entry), start, 0)
+    (tmp_path / "a.zip").write_bytes(content[:start] + entry * count + closing)
+    limits = ArchiveLimits(entries=10 * count)
+    with pytest.raises(ArchiveRejected, match="too much memory"):
+        await build_code_image(tmp_path / "a.zip", None, "handler.js", work, limits)
 
 
 async def test_cancelled_build_leaves_nothing(tmp_path, work):
