@@ -133,7 +133,7 @@ class ClientConnection(HeldProtocol):
     def _read_head(self, data: bytes, scanned: int = 0) -> None:
         self._pending = b""
         try:
-            request = parse_request(data, self.relay.limits, scanned)
+            request = parse_request(data, self.relay.limits, scanned, edge=self.relay.edge)
         except Refusal as refusal:
             self._refuse(refusal.status, refusal.reason)
             return

@@ -19,10 +19,12 @@ from aether.http.syntax import (
 _LINE = rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e\x80-\xff]++) HTTP/1\.([01])"
 _HEAD = re.compile(rb"(?:\r\n){0,4}+" + _LINE + rb"(" + FIELDS + rb")\r\n\r\n")
 _REQUEST_LINE = re.compile(_LINE)
-_SPECIAL = re.compile(
-    rb"\r\n(host|connection|content-length|transfer-encoding|keep-alive|proxy-connection|te|upgrade|expect"
-    rb"|http2-settings|x[-_]forwarded[-_](?:for|proto|host)):[\t ]*+([^\r]*)"
+_NAMES = (
+    rb"host|connection|content-length|transfer-encoding|keep-alive|proxy-connection|te|upgrade|expect"
+    rb"|http2-settings"
 )
+_SPECIAL = re.compile(rb"\r\n(" + _NAMES + rb"):[\t ]*+([^\r]*)")
+_SPECIAL_AT_EDGE = re.compile(rb"\r\n(" + _NAMES + rb"|x[-_]forwarded[-_](?:for|proto|host)):[\t ]*+([^\r]*)")
 _ABSOLUTE = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
 _MAX_METHOD_BYTES = 32
 # Named in Connection these would take the message's meaning away; they are dealt with on their own.
@@ -31,10 +33,11 @@ _NEVER_BY_NAME = frozenset(
 )
 
 
-def parse_request(data: bytes, limits: Limits, scanned: int = 0) -> Request | None:
+def parse_request(data: bytes, limits: Limits, scanned: int = 0, *, edge: bool = True) -> Request | None:
     """Read the head that `data` begins with; None when it isn't complete yet.
 
-    `scanned` is how much of `data` an earlier call has seen. Raises Refusal with 400, 414 or 431.
+    `scanned` is how much of `data` an earlier call has seen; X-Forwarded-* is looked for at the `edge` only.
+    Raises Refusal with 400, 414 or 431.
     """
     match = _HEAD.match(data) if scanned == 0 or head_ends(data, scanned) else None
     if match is None:
@@ -50,7 +53,7 @@ def parse_request(data: bytes, limits: Limits, scanned: int = 0) -> Request | No
     if len(method) > _MAX_METHOD_BYTES:
         raise Refusal(400, "bad method")
     request = Request(method, target, 1 if minor == b"1" else 0, headers, match.end())
-    _read_special(request)
+    _read_special(request, _SPECIAL_AT_EDGE if edge else _SPECIAL)
     _check_target(request)
     return request
 
@@ -72,10 +75,10 @@ def _check_incomplete(data: bytes, limits: Limits, scanned: int) -> None:
         raise Refusal(431, "request head too large")
 
 
-def _read_special(request: Request) -> None:
+def _read_special(request: Request, pattern: re.Pattern[bytes]) -> None:
     headers = request.headers
     seen: dict[bytes, bytes] = {}
-    for match in _SPECIAL.finditer(request.low):
+    for match in pattern.finditer(request.low):
         name = match[1]
         start, end = match.span(2)
         value = headers[start:end].rstrip(b" \t")

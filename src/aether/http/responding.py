@@ -56,7 +56,7 @@ class RespondingExchange(EndingExchange):
             response, forward, added, chunked=self._chunked_out, version=version, keep_alive=self.keep_alive
         )
         if not done:
-            now = self.touched = self._relay.loop.time()
+            now = self._relay.loop.time()
             self._stream_until = NEVER if forward.max_stream_s is None else now + forward.max_stream_s
             idle_at = NEVER if forward.idle_timeout_s is None else now + forward.idle_timeout_s
             self.client.due_at = min(idle_at, self._stream_until)
@@ -65,7 +65,8 @@ class RespondingExchange(EndingExchange):
     def stream(self, payload: bytes, *, done: bool, trailers: bytes = b"", head: bytes = b"") -> None:
         """Pass on the next piece of the response's body, in one write."""
         self.bytes_out += len(payload)
-        self.touched = self._relay.loop.time()
+        if not done:
+            self.touched = self._relay.loop.time()
         if self._chunked_out:
             payload = chunk(payload) + (last_chunk(self._trailers(trailers)) if done else b"")
         self.client.transport.write(head + payload)

@@ -108,15 +108,24 @@ class UpstreamConnection(HeldProtocol):
         exchange.upgrade(response, data)
 
     def _begin_body(self, exchange: "SendingExchange", response: Response, data: bytes) -> None:
+        if response.length == len(data):  # whole already, as most are: it needs no reader
+            self._begun(exchange, response, data, b"", None)
+            return
         body = response.body()
         try:
             payload, rest = (b"", data) if body.done else body.feed(data)
         except Refusal as refusal:
             exchange.fail(FailureKind.MALFORMED, refusal.reason)
             return
+        self._begun(exchange, response, payload, rest, body)
+
+    def _begun(
+        self, exchange: "SendingExchange", response: Response, payload: bytes, rest: bytes, body: Body | None
+    ) -> None:
+        """Go on with a response's head and the first of its body; `body` None when that is all of it."""
         self._keep = response.keep_alive and not rest and not self._eof
         self.idle_s = response.idle_s
-        done = body.done
+        done = body is None or body.done
         forward = exchange.forward
         if response.refused and forward is not None and forward.upstream_may_refuse:
             self._let_go(exchange, done=done)
@@ -126,7 +135,7 @@ class UpstreamConnection(HeldProtocol):
             self._let_go(exchange, done=True)
         else:
             self._body = body
-        exchange.respond(response, payload, done=done, trailers=body.trailers)
+        exchange.respond(response, payload, done=done, trailers=b"" if body is None else body.trailers)
 
     def _read_body(self, exchange: "SendingExchange", body: Body, data: bytes) -> None:
         try:
