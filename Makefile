@@ -39,14 +39,18 @@ lint: venv ## Style, formatting and the direction of imports
 types: venv ## mypy, strict
 	$(BIN)/mypy
 
+.PHONY: test-programs
+test-programs: ## Install nginx for the tests that compare with it (as root), or tell how
+	@tools/test-programs.sh
+
 .PHONY: test
-test: lint types setup ## Everything that must pass, in some minutes: lint, types, tests, coverage
+test: lint types setup test-programs ## Everything that must pass, in some minutes: lint, types, tests, coverage
 	@mkdir -p $(RESULTS)
 	$(PYTEST) -n 2 --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=85 \
 		--junitxml=$(RESULTS)/test.xml
 
 .PHONY: test-unit
-test-unit: venv ## The tests that boot no microVM
+test-unit: venv test-programs ## The tests that boot no microVM
 	$(PYTEST) -n 2 --dist loadfile -m "not slow and not vm"
 
 .PHONY: test-vm
@@ -54,7 +58,7 @@ test-vm: setup ## The tests that boot microVMs
 	$(PYTEST) -m "vm and not slow"
 
 .PHONY: test-slow
-test-slow: setup ## The slower suites
+test-slow: setup test-programs ## The slower suites
 	@mkdir -p $(RESULTS)
 	@status=0; $(PYTEST) --collect-only --quiet -m slow >build/slow-collected.txt || status=$$?; \
 	case $$status in \
