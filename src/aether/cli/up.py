@@ -94,9 +94,12 @@ def _stop_on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
         loop.add_signal_handler(number, asked)
 
 
+def url_of(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
 def _announce(settings: Settings, vmm: QemuVmm, address: tuple[str, int]) -> None:
-    host, port = address
-    url = f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
+    url = url_of("https" if settings.tls_cert else "http", *address)
     say(f"Aether is up at {url} (microVMs by {vmm.name}, {vmm.accel}).")
     for line in told_elsewhere(settings):
         say(line)
