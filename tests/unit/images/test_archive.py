@@ -158,6 +158,7 @@ def test_zip64_is_taken(tmp_path):
     assert (into / "second").read_bytes() == b"y"
 
 
+@pytest.mark.slow
 def test_zip64_with_more_entries_than_16_bits_count_is_taken(tmp_path):
     archive, into = tmp_path / "archive", tmp_path / "tree"
     with zipfile.ZipFile(archive, "w") as out:
