@@ -28,6 +28,7 @@ from aether.adapters.memory.registry import MemoryRegistry
 from aether.adapters.sql.database import open_database, sqlite_url
 from aether.adapters.sql.function_store import SqlFunctionStore
 from aether.adapters.sql.invocation_log import SqlInvocationLog
+from aether.cli.collection import settle
 from aether.domain.function import Function, Limits, Version
 from aether.domain.instance import Instance, InstanceStatus
 from aether.gateway.gateway import Gateway, GatewaySettings
@@ -85,9 +86,12 @@ async def serve(backend_port: int, folder: Path) -> None:
         )
         stop = asyncio.Event()
         asyncio.get_running_loop().add_reader(sys.stdin, stop.set)
-        await gateway.run(
-            FastAPI(), stop, lambda address: print(json.dumps({"port": address[1]}), flush=True)
-        )
+        await gateway.run(FastAPI(), stop, _ready)
+
+
+def _ready(address: tuple[str, int]) -> None:
+    settle()
+    print(json.dumps({"port": address[1]}), flush=True)
 
 
 def _function(name: str) -> Function:

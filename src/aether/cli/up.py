@@ -11,6 +11,7 @@ import sys
 import structlog
 import uvloop
 
+from aether.cli.collection import settle
 from aether.cli.data_dir import MACHINES, locked, socket_directory
 from aether.cli.embedded import Embedded, open_stores
 from aether.cli.failures import ExitCode, Refused
@@ -69,7 +70,7 @@ async def _run(settings: Settings, vmm: QemuVmm, images: Images) -> int:
     async with open_stores(settings) as stores:
         platform = Embedded(settings, stores, vmm, images.runtimes)
         try:
-            await platform.run(stop, lambda address: _announce(settings, vmm, address), hurry)
+            await platform.run(stop, lambda address: _ready(settings, vmm, address), hurry)
         except ExceptionGroup as group:
             raise _reason(settings, group) from group
     say("Stopped.")
@@ -92,6 +93,11 @@ def _stop_on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, asked)
+
+
+def _ready(settings: Settings, vmm: QemuVmm, address: tuple[str, int]) -> None:
+    settle()
+    _announce(settings, vmm, address)
 
 
 def url_of(scheme: str, host: str, port: int) -> str:
