@@ -20,7 +20,7 @@ from aether.cli import shapes
 from aether.cli.connection import is_loopback
 from aether.cli.events import events
 from aether.cli.failures import WrongUsage
-from aether.cli.reaching import not_aether, reaching
+from aether.cli.reaching import not_aether, reaching, trusted
 from aether.cli.refusal import refusal
 
 PAGE = 200
@@ -53,6 +53,7 @@ class Client:
             timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             # A proxy from the environment has no way to this machine's loopback.
             trust_env=not is_loopback(url),
+            verify=trusted(url),
         )
 
     def __enter__(self) -> Self:

@@ -9,6 +9,9 @@ import pytest
 import structlog
 from tests.integration.edge.conftest import make_certificate, trusting
 
+from aether.cli.client import Client
+from aether.cli.failures import Unreachable
+from aether.cli.refusal import ApiRefused
 from aether.gateway.tls import BadCertificate, Certificate
 
 GET = b"GET /functions/hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -143,3 +146,20 @@ def test_what_is_no_certificate_is_refused(files):
     files[0].write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
     with pytest.raises(BadCertificate, match="can't be served"):
         Certificate(*files)
+
+
+async def test_the_command_line_trusts_the_certificate_that_it_is_named(hops, files, monkeypatch):
+    both = await hops(tls=Certificate(*files).context)
+    url = f"https://localhost:{both.address[1]}"
+
+    def ask():
+        with Client(url) as client:
+            client.functions()
+
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with pytest.raises(Unreachable) as refused:
+        await asyncio.to_thread(ask)
+    assert "SSL_CERT_FILE" in refused.value.hint
+    monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
+    with pytest.raises(ApiRefused, match="management API"):  # there is none here, but the edge said so
+        await asyncio.to_thread(ask)
