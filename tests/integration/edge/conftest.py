@@ -29,7 +29,7 @@ from aether.gateway.metrics import GatewayMetrics
 from aether.gateway.recorder import Recorder
 from aether.gateway.routes import RouteTable
 from aether.http import Limits as RelayLimits
-from aether.http import Relay, Upstream
+from aether.http import Neighbours, Relay, Upstream
 from aether.ports.invocation_log import InvocationLog
 from aether.ports.vmm import MachineSpec, Runtime
 from aether.vmm.simulated.driver import SimulatedVmm
@@ -104,7 +104,6 @@ class BothHops:
         self._arrived: asyncio.Queue[Peer] = asyncio.Queue()
         self._peers: list[Peer] = []
         self.address = ("", 0)
-        self.edge_relay: Relay
 
     async def accept(self, reader, writer) -> None:
         peer = Peer(reader, writer)
@@ -131,7 +130,11 @@ class BothHops:
 
 @asynccontextmanager
 async def both_hops(
-    limits: RelayLimits, function: Limits, tls: ssl.SSLContext | None, trusts: Callable[[str], bool]
+    limits: RelayLimits,
+    function: Limits,
+    tls: ssl.SSLContext | None,
+    trusts: Callable[[str], bool],
+    neighbours: Neighbours | None,
 ) -> AsyncIterator[BothHops]:
     clock, registry, routes, hops = SystemClock(), MemoryRegistry(), RouteTable(), BothHops()
     activator = Activator(routes, MemoryJobQueue(clock), clock, gateway_id="gw-1")
@@ -143,7 +146,7 @@ async def both_hops(
     node = Runtime("node", Path("/none"), ("node",), "handler.js")
     spec = MachineSpec("ins-1", "fn-1", node, Path("/none"), "handler.js", 3000, 1, 128)
     machine = RawMachine(server.sockets[0].getsockname(), spec)
-    proxy = InstanceProxy(SimulatedVmm(), machine, lambda: function, clock)
+    proxy = InstanceProxy(SimulatedVmm(), machine, lambda: function, clock, neighbours)
     edge = Edge(
         routes,
         activator,
@@ -154,7 +157,7 @@ async def both_hops(
         api_keys=frozenset(),
         max_body_bytes=limits.max_body_bytes,
     )
-    hops.edge_relay = relay = Relay(edge, replace(limits, max_body_bytes=None), edge=True, trusts=trusts)
+    relay = Relay(edge, replace(limits, max_body_bytes=None), edge=True, trusts=trusts, neighbours=neighbours)
     tasks = [asyncio.ensure_future(routes.follow(registry)), asyncio.ensure_future(activator.run())]
     try:
         async with proxy.listening("127.0.0.1", 30000) as port:
@@ -186,14 +189,20 @@ async def both_hops(
 
 
 @pytest.fixture
-async def hops() -> AsyncIterator[Callable[..., Awaitable[BothHops]]]:
+def neighbours(request) -> Neighbours | None:
+    """None, as between processes; a test that is parametrized with True has both hops in one."""
+    return Neighbours() if getattr(request, "param", False) else None
+
+
+@pytest.fixture
+async def hops(neighbours) -> AsyncIterator[Callable[..., Awaitable[BothHops]]]:
     """Makes both hops; keywords are limits of the edge's relay, or `function`, `tls` and `trusts`."""
     errors = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(*, function=None, tls=None, trusts=lambda _host: False, **limits) -> BothHops:
-            made = both_hops(RelayLimits(**limits), function or Limits(), tls, trusts)
+            made = both_hops(RelayLimits(**limits), function or Limits(), tls, trusts, neighbours)
             return await stack.enter_async_context(made)
 
         yield start

@@ -10,6 +10,10 @@ GET = b"GET /functions/hello/x?y=1 HTTP/1.1\r\nHost: a.example\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SEES_WITHIN_S = 1.0
 
+pytestmark = pytest.mark.parametrize(
+    "neighbours", [False, True], ids=["between processes", "in one process"], indirect=True
+)
+
 
 async def test_the_function_sees_its_own_path_and_who_asked(hops):
     both = await hops()

@@ -41,6 +41,9 @@ async def highest(stop: asyncio.Event) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "neighbours", [False, True], ids=["between processes", "in one process"], indirect=True
+)
 async def test_a_gibibyte_passes_up_and_down_in_flat_memory(hops):
     size = 1024 * MIB
     both = await hops()
