@@ -1,7 +1,7 @@
 """A relay between two real sockets that both send spoiled messages, judged by another implementation (h11).
 
-`python -m tests.fuzz.relay --seconds 60 [--seed N]`. Whatever comes in: what goes out is well-formed on
-both sides, no client gets more answers than it sent requests, every exchange ends, and nothing is raised.
+`python -m tests.fuzz.relay --seconds 60 [--seed N] [--hops 2]`. Whatever comes in: what goes out is well-formed
+on both sides, no client gets more answers than it sent requests, every exchange ends, nothing is raised.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import uvloop
 from tests.fuzz.mutations import REQUESTS, RESPONSES, split, spoiled
 from tests.fuzz.parsers import check_once
 
-from aether.http import Answer, Forward, Limits, Relay, Upstream
+from aether.http import Answer, Forward, Limits, Neighbours, Relay, Upstream
 
 ABREAST = 24
 LIMITS = Limits(
@@ -157,16 +157,20 @@ def check_answers(sent: bytes, received: bytes, problems: Problems) -> None:
         problems.add("malformed answer", str(error), sent, received)
 
 
-async def fuzz(seconds: float, seed: int) -> tuple[Problems, int]:
-    """Problems found, and how many connections were tried."""
+async def fuzz(seconds: float, seed: int, hops: int = 1) -> tuple[Problems, int]:
+    """Problems found, and how many connections were tried; with a second hop in this process, or without."""
     random, problems, tried = Random(seed), Problems(), 0
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, context: problems.add("raised", repr(context)))
     handler = Handler()
     handler.random = random
     server = await asyncio.start_server(Upstreams(random, problems).serve, "127.0.0.1", 0)
-    handler.upstream = Upstream(*server.sockets[0].getsockname())
-    relay = Relay(handler, LIMITS, edge=True)
+    inner, neighbours = Handler(), Neighbours()
+    inner.random = random
+    inner.upstream = Upstream(*server.sockets[0].getsockname())
+    second = Relay(inner, LIMITS, neighbours=neighbours)
+    handler.upstream = Upstream(*await second.listen("127.0.0.1")) if hops == 2 else inner.upstream
+    relay = Relay(handler, LIMITS, edge=True, neighbours=neighbours)
     address = await relay.listen("127.0.0.1")
     until = time.monotonic() + seconds
     while time.monotonic() < until and not problems:
@@ -177,11 +181,12 @@ async def fuzz(seconds: float, seed: int) -> tuple[Problems, int]:
             check_once(random)
         tried += ABREAST
     async with asyncio.timeout(GIVE_UP_S):
-        while relay.in_flight:
+        while relay.in_flight or second.in_flight:
             await asyncio.sleep(0.01)
     if handler.begun > handler.finished_ones:  # one whose body is malformed at once is never begun
         problems.add("exchanges that never finished", handler.begun, handler.finished_ones)
     await relay.close()
+    await second.close()
     server.close()
     return problems, tried
 
@@ -190,8 +195,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--hops", type=int, choices=(1, 2), default=1)
     given = parser.parse_args()
-    problems, tried = uvloop.run(fuzz(given.seconds, given.seed))
+    problems, tried = uvloop.run(fuzz(given.seconds, given.seed, given.hops))
     print(f"seed {given.seed}: {tried} connections, {len(problems)} problems")
     for problem in problems[:5]:
         print(*problem, sep="\n  ")
