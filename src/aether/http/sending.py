@@ -21,11 +21,13 @@ _MAX_INTERIM = 16
 class SendingExchange(DecidingExchange):
     """The whole of an exchange: sends the request on, again where that is safe, and watches its time."""
 
-    __slots__ = ("_interims",)
+    __slots__ = ("_continued", "_interims")
 
     def __init__(self, client: "ClientConnection", request: Request) -> None:
         super().__init__(client, request)
         self._interims = 0
+        self._continued = False
+        """The client was told to send its body: once, however many upstreams are tried."""
 
     def _send(self, forward: Forward) -> None:
         self.forward = forward
@@ -78,7 +80,8 @@ class SendingExchange(DecidingExchange):
             data += self._replay.sent()
         if not self.request_complete:
             client.let_read()
-            if self.request.expects_continue and self.bytes_in == 0 and self.attempts == 1:
+            if self.request.expects_continue and self.bytes_in == 0 and not self._continued:
+                self._continued = True
                 client.transport.write(CONTINUE)
             self._touch_body()
         self.forwarded_at = time.perf_counter()

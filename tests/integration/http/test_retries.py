@@ -116,3 +116,17 @@ async def test_retry_by_forward_from_failed(relay, backend, handler, connect):
     assert (await second.head()).startswith(b"GET /second ")
     second.send(OK)
     assert (await client.response())[1] == b"ok"
+
+
+async def test_a_client_that_waits_to_be_told_is_told_by_the_second_try_too(
+    relay, backend, handler, connect, refusing
+):
+    handler.upstream = refusing
+    handler.on_undelivered = lambda exchange, why: Forward(backend.upstream, b"/again")
+    client = await connect(await relay())
+    client.send(b"PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    client.send(b"abc")
+    upstream = await backend.peer()
+    await upstream.head()
+    assert await upstream.exactly(3) == b"abc"
