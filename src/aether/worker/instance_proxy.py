@@ -69,6 +69,7 @@ class InstanceProxy:
         self._neighbours = neighbours
         self._upstream = Upstream(*machine.address)
         self._refusing = False
+        self._answered = False
         self._idle_since_s = clock.monotonic()
         self._relay: Relay | None = None
         self.in_flight = 0
@@ -118,9 +119,10 @@ class InstanceProxy:
     async def undelivered(self, exchange: Exchange, why: Undelivered) -> Answer:
         """Where its machine has ended, another may have a request that was never sent to this one.
 
-        One that was may be what ended it, and is not to end others.
+        One that was may be what ended it, and is not to end others. And where nothing was ever answered,
+        others would hardly fare better: why it ended is worth more than start after start.
         """
-        if not exchange.forwarded_at and (self._refusing or await self._end() is not None):
+        if self._answered and not exchange.forwarded_at and (self._refusing or await self._end() is not None):
             return _refused("draining")
         return self._answer(exchange, await self._failure(f"could not be reached ({why.detail})"))
 
@@ -146,6 +148,7 @@ class InstanceProxy:
     def finished(self, exchange: Exchange) -> None:
         if exchange.context is self:
             self.in_flight -= 1
+            self._answered = self._answered or exchange.head_at > 0
             self._idle_since_s = self._clock.monotonic()
 
     # How failures are worded

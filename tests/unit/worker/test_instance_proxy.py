@@ -45,3 +45,13 @@ async def test_a_request_that_ended_the_machine_is_not_sent_to_another(tmp_path)
         assert (await client.get(url)).status_code == 200
         answer = await client.get(url)  # on the kept connection, and then, as it broke, on none
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "instance_failed")
+
+
+async def test_a_machine_that_ended_before_it_answered_anything_is_told_of(tmp_path):
+    vmm = SimulatedVmm()
+    machine = await booted(vmm, tmp_path)
+    proxy = InstanceProxy(vmm, machine, Limits, SystemClock())
+    async with proxy.listening("127.0.0.1", 30_000) as port, httpx.AsyncClient() as client:
+        await vmm.stop(machine)
+        answer = await client.get(f"http://127.0.0.1:{port}/")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "instance_failed")
