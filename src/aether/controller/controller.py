@@ -41,7 +41,7 @@ class Demand(Protocol):
 
     def waiting(self, function_id: str) -> int: ...
     def starting(self, function: FunctionConfig) -> int: ...
-    def start(self, function: FunctionConfig, count: int) -> None: ...
+    def start(self, function: FunctionConfig, count: int) -> bool: ...
     def try_again(self, function: FunctionConfig) -> None: ...
 
 
@@ -70,9 +70,8 @@ class Controller:
         if not self._routes.serving(function).code_sha256:
             return
         decision = decide(function.limits, self._facts(function))
-        if decision.start:
+        if decision.start and self._demand.start(function, decision.start):
             log.info("scaling up", function=function.name, by=decision.start)
-            self._demand.start(function, decision.start)
         for instance_id in decision.drain:
             log.info("scaling down", function=function.name, instance=instance_id)
             await self._registry.set_status(function.id, instance_id, InstanceStatus.DRAINING)

@@ -137,13 +137,15 @@ class Activator:
         """Instances of the version that serves now, on their way."""
         return self._starts.count(function.id, self._routes.serving(function).revision)
 
-    def start(self, function: FunctionConfig, count: int) -> None:
+    def start(self, function: FunctionConfig, count: int) -> bool:
         """Ask for `count` instances of the version that serves now, ahead of any request.
 
-        Of one that keeps failing none, until some time has passed.
+        Of one that keeps failing none, until some time has passed: False then.
         """
-        if not self._backoff.holds(function.id, self._routes.serving(function).revision):
-            self._ask(function, count)
+        if self._backoff.holds(function.id, self._routes.serving(function).revision):
+            return False
+        self._ask(function, count)
+        return True
 
     def start_newest(self, function: FunctionConfig) -> None:
         """See to it that an instance of the newest version is there or on its way, whatever failed before.

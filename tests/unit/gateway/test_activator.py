@@ -206,7 +206,7 @@ async def test_a_version_that_keeps_failing_is_not_started_ahead_of_requests_all
             await fail(claim)
             await parts.until(lambda: not parts.activator.starting(config))
     assert await parts.jobs.depth() == 0
-    parts.activator.start(config, 1)
+    assert not parts.activator.start(config, 1)
     assert not parts.activator.starting(config)
     (task,) = await waiting(parts, config, 1)  # who calls it wants to know
     await fail(*await taken(parts, 1))
