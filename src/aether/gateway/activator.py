@@ -260,6 +260,8 @@ class Activator:
     def _no_capacity(self, function: FunctionConfig) -> NoCapacity:
         if not self._routes.workers:
             return NoCapacity("no worker is there to start an instance", hint="start a worker")
+        if all(worker.draining for worker in self._routes.workers.values()):
+            return NoCapacity("every worker drains, and starts nothing any more", hint="start a worker")
         need = self._routes.serving(function).memory_mb
         return NoCapacity(
             f"no worker has {need} MiB free for an instance of {function.name}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 from tests.unit.gateway.conftest import Parts, function, instance, version, worker
@@ -167,6 +168,14 @@ async def test_no_room_anywhere_is_no_capacity_at_once(parts):
     await parts.lease.put_worker(worker(free_mem=0))
     await parts.until(lambda: not parts.routes.has_room(128))
     with pytest.raises(NoCapacity, match="128 MiB"):
+        await parts.activator.acquire(config, soon())
+
+
+async def test_that_every_worker_drains_is_told(parts):
+    config = await parts.put(function())
+    await parts.lease.put_worker(replace(worker(), draining=True))
+    await parts.until(lambda: not parts.routes.has_room(128))
+    with pytest.raises(NoCapacity, match="every worker drains"):
         await parts.activator.acquire(config, soon())
 
 
