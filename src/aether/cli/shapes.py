@@ -49,6 +49,7 @@ class InvocationJson(TypedDict):
     duration_ms: int
     started_at: str
     error_message: NotRequired[str | None]
+    call_id: NotRequired[str]
 
 
 class InstanceJson(TypedDict):

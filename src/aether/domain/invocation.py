@@ -35,3 +35,5 @@ class Invocation:
     cold: bool = False
     phases: Mapping[str, float] = field(default_factory=dict)
     """Milliseconds by phase, as in `Server-Timing`."""
+    call_id: str = ""
+    """`X-Call-Id`; a caller's own may stand on several calls."""

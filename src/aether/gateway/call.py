@@ -33,6 +33,7 @@ class Call:
         "function",
         "path",
         "phases",
+        "record_id",
         "request",
         "slot",
         "started_at",
@@ -45,6 +46,7 @@ class Call:
         function: FunctionConfig,
         *,
         call_id: str,
+        record_id: str,
         target: bytes,
         deadline: Deadline,
         started_at: datetime,
@@ -53,6 +55,7 @@ class Call:
         self.request = request
         self.function = function
         self.call_id = call_id
+        self.record_id = record_id
         self.target = target
         self.deadline = deadline
         self.started_at = started_at
@@ -79,7 +82,8 @@ class Call:
         if exchange.head_at:
             phases["fn"] = (exchange.head_at - exchange.forwarded_at) * 1000
         return Invocation(
-            id=self.call_id,
+            id=self.record_id,
+            call_id=self.call_id,
             function_id=self.function.id,
             status=self._status(exchange),
             duration_ms=round((exchange.ended_at - exchange.received_at) * 1000),
@@ -96,7 +100,8 @@ class Call:
     def given_up(self, now: datetime) -> Invocation:
         """The client went while the call still waited for an instance."""
         return Invocation(
-            id=self.call_id,
+            id=self.record_id,
+            call_id=self.call_id,
             function_id=self.function.id,
             status=InvocationStatus.CANCELLED,
             duration_ms=round((now - self.started_at).total_seconds() * 1000),

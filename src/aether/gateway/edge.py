@@ -181,6 +181,8 @@ class Edge:
             request,
             function,
             call_id=call_id,
+            # A caller may use its id again, on retries say: each try is a call of its own.
+            record_id=call_id if plain or request.header(b"x-call-id") is None else new_call_id(),
             target=target,
             deadline=deadline if plain else self._shortened(deadline, request),
             started_at=self._clock.now(),

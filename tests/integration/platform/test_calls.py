@@ -169,3 +169,15 @@ async def test_a_proxy_takes_no_deadline_that_is_no_time(platform, told):
     url = f"http://{instance.host_ip}:{instance.proxy_port}/"
     answer = await platform.client.get(url, headers={"X-Aether-Deadline-Ms": told})
     assert answer.status_code == 200
+
+
+async def test_calls_with_one_call_id_are_records_of_their_own(platform):
+    await platform.deploy("hello")
+    for _ in range(3):
+        await platform.client.get("/functions/hello", headers={"X-Call-Id": "again"})
+    rows: list[dict] = []
+    async with asyncio.timeout(10):
+        while len(rows) < 3:
+            rows = (await platform.client.get("/api/functions/hello/invocations")).json()
+    assert {row["call_id"] for row in rows} == {"again"}
+    assert len({row["id"] for row in rows}) == 3

@@ -81,6 +81,7 @@ def invocation_row(invocation: Invocation) -> dict[str, Any]:
         "path": invocation.path,
         "cold": invocation.cold,
         "phases": dict(invocation.phases),
+        "call_id": invocation.call_id,
     }
 
 
@@ -98,6 +99,7 @@ def invocation_from(row: RowMapping) -> Invocation:
         path=row["path"],
         cold=row["cold"],
         phases=row["phases"] or {},
+        call_id=row["call_id"],
     )
 
 

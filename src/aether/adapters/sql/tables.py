@@ -59,4 +59,5 @@ invocations = Table(
     Column("path", String, nullable=False),
     Column("cold", Boolean, nullable=False),
     Column("phases", JSON, nullable=False),
+    Column("call_id", String, nullable=False),
 )

@@ -153,4 +153,5 @@ def _instance_row(instance: shapes.InstanceJson) -> tuple[str, ...]:
 
 
 def _invocation_row(call: shapes.InvocationJson) -> tuple[str, ...]:
-    return (call["id"], call["status"], str(call["duration_ms"]), output.local_time(call["started_at"]))
+    shown = call.get("call_id") or call["id"]
+    return (shown, call["status"], str(call["duration_ms"]), output.local_time(call["started_at"]))

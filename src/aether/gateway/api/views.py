@@ -85,6 +85,7 @@ class InvocationView(BaseModel):
     path: str
     cold: bool
     phases: dict[str, float]
+    call_id: str
 
     @classmethod
     def of(cls, invocation: Invocation) -> InvocationView:
