@@ -4,13 +4,8 @@ import time
 from random import Random
 
 import pytest
-import uvloop
 from tests.fuzz.parsers import check_once
 from tests.fuzz.relay import fuzz
-
-
-def pytest_asyncio_loop_factories(config, item):
-    return {"uvloop": uvloop.new_event_loop}
 
 
 def test_messages_are_read_alike_however_they_are_split():

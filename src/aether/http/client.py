@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 from aether.http.body import Body
 from aether.http.ending import EndingExchange
-from aether.http.flow import HeldProtocol, reset
+from aether.http.flow import HeldProtocol, half_close, reset
 from aether.http.heads import answer_bytes
 from aether.http.refusal import Refusal
 from aether.http.request_head import parse_request
@@ -206,7 +206,7 @@ class ClientConnection(HeldProtocol):
         self.due_at = self.relay.loop.time() + (limits.linger_s if linger else limits.keepalive_timeout_s)
         if linger and self.transport.can_write_eof() and not self.transport.is_closing():
             self.let_read()
-            self.transport.write_eof()
+            half_close(self.transport)
         else:
             self.transport.close()
 

@@ -36,3 +36,14 @@ def reset(transport: asyncio.Transport) -> None:
     if raw is not None and raw.family != socket.AF_UNIX:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
     transport.abort()
+
+
+def half_close(transport: asyncio.WriteTransport) -> None:
+    """Write no more, and go on reading; nothing more where the other side has gone already.
+
+    The standard library's transports shut the socket down at once, and raise if it was reset.
+    """
+    try:
+        transport.write_eof()
+    except OSError:
+        transport.abort()

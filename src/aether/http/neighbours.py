@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import cast
 
 from aether.http.messages import Upstream
+from aether.http.supervisor import report
 
 _HIGH_BYTES = 65536
 
@@ -104,6 +105,14 @@ class PairTransport(asyncio.Transport):
 
     def _deliver(self) -> None:
         self._scheduled = False
+        try:
+            self._hand_over()
+        except Exception as error:  # noqa: BLE001 - as on a socket: it costs this connection, and no other
+            report(self._loop, "A protocol failed", error)
+            self.lose(error)
+            self.peer.lose(ConnectionResetError("the other side failed"))
+
+    def _hand_over(self) -> None:
         if self._received and self._reading and not self.closing:
             data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
             self._received, self.received_bytes = [], 0

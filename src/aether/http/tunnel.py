@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from aether.http.flow import half_close
 from aether.http.messages import Outcome
 from aether.http.watch import NEVER
 
@@ -103,7 +104,7 @@ class TunnelEnd(asyncio.Protocol):
         self.ended = True
         if not self._peer.is_closing():
             if self._peer.can_write_eof():
-                self._peer.write_eof()
+                half_close(self._peer)
             else:
                 self._peer.close()  # TLS closes both ways at once
         self._tunnel.half_closed()

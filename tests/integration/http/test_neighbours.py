@@ -188,3 +188,34 @@ async def test_closing_one_breaks_what_it_carries(hops, handler, backend, connec
     await hops.second.close()
     assert (await client.head()).startswith(b"HTTP/1.1 502")
     assert (await handler.ended.get()).outcome is Outcome.CLOSED
+
+
+class Failing(asyncio.Protocol):
+    """Fails at what it receives; `lost` hears how its connection ended."""
+
+    def __init__(self):
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        raise OSError("it can't be passed on")
+
+    def connection_lost(self, error):
+        self.lost.set_result(error)
+
+
+async def test_failing_protocol_costs_its_connection_and_both_sides_hear_of_it():
+    told = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: told.append(str(context["exception"]))
+    )
+    neighbours, caller, accepted = Neighbours(), Failing(), Failing()
+    neighbours.add(Upstream("127.0.0.1", 1), lambda: accepted)
+    assert neighbours.connect(Upstream("127.0.0.1", 1), caller)
+    caller.transport.write(b"x")
+    async with asyncio.timeout(5):
+        assert isinstance(await accepted.lost, OSError)
+        assert isinstance(await caller.lost, ConnectionResetError)
+    assert told == ["it can't be passed on"]
