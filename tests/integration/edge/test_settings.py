@@ -1,13 +1,14 @@
 """The edge's settings, from the environment to what a client is answered."""
 
 import asyncio
+import contextlib
 import ssl
 
 import httpx
 import pytest
 from tests.integration.edge.conftest import make_certificate
 
-from aether.cli.data_dir import api_key
+from aether.cli.data_dir import api_key, socket_directory
 from aether.cli.edge_settings import certificate
 from aether.cli.embedded import Embedded, open_stores
 from aether.cli.settings import InvalidSettings, load_settings
@@ -29,9 +30,10 @@ async def platform(tmp_path, monkeypatch):
     }.items():
         monkeypatch.setenv(f"AETHER_{name}", str(value))
     settings = load_settings(data_dir=tmp_path / "data", port=0)
-    settings.sockets.mkdir(parents=True, exist_ok=True)
     stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
-    async with open_stores(settings) as stores:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(socket_directory(settings.sockets))
+        stores = await stack.enter_async_context(open_stores(settings))
         embedded = Embedded(settings, stores, SimulatedVmm(), {})
         run = asyncio.ensure_future(embedded.run(stop, address.set_result))
         await asyncio.wait({run, address}, return_when=asyncio.FIRST_COMPLETED)
