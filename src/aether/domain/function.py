@@ -15,8 +15,6 @@ DOMAIN = re.compile(
 )
 """A host name of two labels or more, in lower case; the last is not a number, so it is no address."""
 
-ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:

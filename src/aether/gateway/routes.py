@@ -224,7 +224,10 @@ class RouteTable:
             case ["", "workers", worker_id]:
                 self.workers.pop(worker_id, None)
             case ["", "functions", function_id, "instances", instance_id]:
-                slot = self._slots.get(function_id, {}).pop(instance_id, None)
+                slots = self._slots.get(function_id, {})
+                slot = slots.pop(instance_id, None)
+                if not slots:
+                    self._slots.pop(function_id, None)
                 if slot is not None:
                     slot.lost = True
                 self.on_change(function_id)
