@@ -15,10 +15,12 @@ DOMAIN = re.compile(
 )
 """A host name of two labels or more, in lower case; the last is not a number, so it is no address."""
 
+KEEP_ALIVE_FIXED, KEEP_ALIVE_LEARNED = "fixed", "learned"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds a function's calls and its number of instances; defaults are the contract's."""
+    """What bounds a function's calls, its instances and their number; defaults are the contract's."""
 
     timeout_s: float = 30.0
     idle_timeout_s: float = 60.0
@@ -33,6 +35,16 @@ class Limits:
     max_waiting: int = 1000
     instance_idle_timeout_s: float = 30.0
     scale_to_zero_after_s: float = 300.0
+    max_starts_in_flight: int = 10
+    """Instances of it that are being started at once."""
+    keep_alive: str = KEEP_ALIVE_FIXED
+    """How long idle instances stay: by the two times above, or `learned` from when its calls come."""
+    health_path: str = ""
+    """A GET of it, answered with 2xx or 3xx, says that an instance is well; empty for none."""
+    unresponsive_after_s: float = 10.0
+    """An instance that shows no sign of life for so long is replaced."""
+    drain_timeout_s: float = 300.0
+    """What still runs on an instance so long after it got its last request is cut."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,3 +29,5 @@ class Instance:
     """Of the function's version that it runs; None for one put there by a foreign worker."""
     vmm: str = ""
     accel: str = ""
+    drain_until: datetime | None = None
+    """When a draining one cuts what still runs."""

@@ -18,6 +18,19 @@ class InstanceLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class Failures:
+    """Instances of one revision of a function that ended by themselves, one after the other, on a worker."""
+
+    revision: int
+    in_a_row: int
+    """Since the last that lived for long, or was asked to end."""
+    ago_s: float
+    """Seconds from the last of them to the heartbeat that tells."""
+    reason: str
+    console_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Worker:
     """`/workers/{worker_id}`; memory in bytes, `load` is requests in flight."""
 
@@ -37,3 +50,5 @@ class Worker:
     """Load by instance id: the facts that scaling is decided on."""
     starting: Mapping[str, int] = field(default_factory=dict)
     """Instances being started, by function id."""
+    failures: Mapping[str, Failures] = field(default_factory=dict)
+    """By function id: what crash loops are told by."""

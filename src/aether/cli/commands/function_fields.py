@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -43,6 +43,21 @@ class Fields:
 
     max_instances: int | None = None
     """Instances under load. Default for a new function: 20"""
+
+    max_starts_in_flight: int | None = None
+    """Instances that are started at once. Default for a new function: 10"""
+
+    keep_alive: Literal["fixed", "learned"] | None = None
+    """How long idle instances stay: fixed times, or learned from its calls. Default for a new function: fixed"""
+
+    health_path: str | None = None
+    """Path whose GET says that an instance is well; "" for none. Default for a new function: none"""
+
+    unresponsive_after_s: Annotated[float | None, Parameter(name="--unresponsive-after")] = None
+    """Seconds without a sign of life until an instance is replaced. Default for a new function: 10"""
+
+    drain_timeout_s: Annotated[float | None, Parameter(name="--drain-timeout")] = None
+    """Seconds that requests on an outdated instance may still take. Default for a new function: 300"""
 
     domains: Annotated[tuple[str, ...] | None, Parameter(name="--domain")] = None
     """Host name that leads to it, to its `/`. Repeatable; those given replace the ones before."""

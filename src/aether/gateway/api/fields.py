@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from aether.domain.function import DOMAIN, NAME
+from aether.domain.function import DOMAIN, KEEP_ALIVE_FIXED, KEEP_ALIVE_LEARNED, NAME
 
 MAX_ENV_BYTES = 32 << 10
 """All names and values of `env_vars` together: they travel in every job and over the control channel."""
@@ -111,4 +111,9 @@ IdleSeconds = Annotated[float, Field(gt=0, le=_TIME_BOUND_S)]
 Concurrency = Annotated[int, Field(ge=1, le=1000), _WHOLE]
 MinInstances = Annotated[int, Field(ge=0, le=10_000), _WHOLE]
 MaxInstances = Annotated[int, Field(ge=1, le=10_000), _WHOLE]
+KeepAlive = Annotated[
+    str,
+    Field(pattern=f"^({KEEP_ALIVE_FIXED}|{KEEP_ALIVE_LEARNED})$"),
+]
+HealthPath = Annotated[str, Field(pattern=r"^(/[!-~]*)?$", max_length=1024)]
 MaxWaiting = Annotated[int, Field(ge=0, le=100_000), _WHOLE]

@@ -38,6 +38,11 @@ class _Settings(BaseModel):
     max_waiting: fields.MaxWaiting = _DEFAULT.max_waiting
     instance_idle_timeout_s: fields.IdleSeconds = _DEFAULT.instance_idle_timeout_s
     scale_to_zero_after_s: fields.IdleSeconds = _DEFAULT.scale_to_zero_after_s
+    max_starts_in_flight: fields.Concurrency = _DEFAULT.max_starts_in_flight
+    keep_alive: fields.KeepAlive = _DEFAULT.keep_alive
+    health_path: fields.HealthPath = _DEFAULT.health_path
+    unresponsive_after_s: fields.CallSeconds = _DEFAULT.unresponsive_after_s
+    drain_timeout_s: fields.StreamSeconds = _DEFAULT.drain_timeout_s
 
     def given(self) -> dict[str, Any]:
         """The fields that the request had, by name."""

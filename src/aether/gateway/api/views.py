@@ -54,6 +54,11 @@ class FunctionView(BaseModel):
     max_waiting: int
     instance_idle_timeout_s: float
     scale_to_zero_after_s: float
+    max_starts_in_flight: int
+    keep_alive: str
+    health_path: str
+    unresponsive_after_s: float
+    drain_timeout_s: float
     created_at: datetime
     updated_at: datetime
 
@@ -93,7 +98,10 @@ class InvocationView(BaseModel):
 
 
 class InstanceView(BaseModel):
-    """`in_flight` and `idle_s` are None until its worker has told them."""
+    """`in_flight` and `idle_s` are None until its worker has told them.
+
+    `drain_until` is when a draining one cuts what still runs on it.
+    """
 
     instance_id: str
     function_id: str
@@ -106,6 +114,7 @@ class InstanceView(BaseModel):
     revision: int | None
     vmm: str
     accel: str
+    drain_until: datetime | None
     in_flight: int | None
     idle_s: float | None
 
