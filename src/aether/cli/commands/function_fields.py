@@ -48,7 +48,7 @@ class Fields:
     """Instances that are started at once. Default for a new function: 10"""
 
     keep_alive: Literal["fixed", "learned"] | None = None
-    """How long idle instances stay: fixed times, or learned from its calls. Default for a new function: fixed"""
+    """How long idle instances stay: fixed times, or learned from calls. Default for a new one: fixed"""
 
     health_path: str | None = None
     """Path whose GET says that an instance is well; "" for none. Default for a new function: none"""
