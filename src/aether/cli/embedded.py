@@ -33,6 +33,7 @@ from aether.gateway.api import ApiDependencies, create_api
 from aether.gateway.gateway import Gateway, GatewaySettings
 from aether.gateway.settled import SettledRegistry
 from aether.http import Neighbours
+from aether.ports.clock import Clock
 from aether.ports.code_store import CodeStore
 from aether.ports.function_logs import FunctionLogs
 from aether.ports.function_store import FunctionStore
@@ -60,13 +61,13 @@ class Stores:
     jobs: JobQueue
     notifications: Notifications
     logs: FunctionLogs
-    clock: SystemClock
+    clock: Clock
 
 
 @asynccontextmanager
-async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
+async def open_stores(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Stores]:
     """The embedded adapters; the registry starts with what the database holds."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     settings.database.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     database = await open_database(sqlite_url(settings.database))
     try:
@@ -93,8 +94,16 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
 class Embedded:
     """Gateway, controller and worker over one set of stores; `run` is its whole life."""
 
-    def __init__(self, settings: Settings, stores: Stores, vmm: Vmm, runtimes: dict[str, Runtime]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        vmm: Vmm,
+        runtimes: dict[str, Runtime],
+        capacity: Capacity | None = None,
+    ) -> None:
         self._settings = settings
+        self._capacity = capacity or Capacity()
         self._stores = stores
         self._vmm = vmm
         self._runtimes = runtimes
@@ -131,7 +140,7 @@ class Embedded:
         worker_id = new_id("wrk")
         lease = await stores.registry.lease(worker_id)
         try:
-            worker = Worker(self._host(worker_id, lease), stores.registry, stores.jobs, Capacity())
+            worker = Worker(self._host(worker_id, lease), stores.registry, stores.jobs, self._capacity)
             controller = Controller(
                 self.gateway.routes, self.gateway.activator, stores.registry, stores.clock
             )
