@@ -15,6 +15,8 @@ class InstanceLoad:
     in_flight: int
     idle_s: float
     """Seconds since the last request ended; 0 while one runs."""
+    calls: int = 0
+    """Requests that it has been given since its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +54,5 @@ class Worker:
     """Instances being started, by function id."""
     failures: Mapping[str, Failures] = field(default_factory=dict)
     """By function id: what crash loops are told by."""
+    short_of: int = 0
+    """Bytes that it wants back: its host runs out of memory. Idle instances go first."""

@@ -70,7 +70,7 @@ class RunningInstance:
         if self._proxy is None:
             return InstanceLoad(self.job.function_id, 0, 0.0)
         idle_s = self._proxy.idle_s(self._host.clock.monotonic())
-        return InstanceLoad(self.job.function_id, self._proxy.in_flight, idle_s)
+        return InstanceLoad(self.job.function_id, self._proxy.in_flight, idle_s, self._proxy.calls)
 
     def drain(self, within_s: float | None = None) -> None:
         """Refuse new requests, let the running ones end (cut after `within_s`), then stop."""

@@ -73,6 +73,7 @@ class InstanceProxy:
         self._idle_since_s = clock.monotonic()
         self._relay: Relay | None = None
         self.in_flight = 0
+        self.calls = 0
 
     def idle_s(self, now_s: float) -> float:
         """Seconds since the last request ended; 0 while one runs."""
@@ -105,6 +106,7 @@ class InstanceProxy:
         if self.in_flight >= limits.max_concurrency:
             return _refused("full")
         self.in_flight += 1
+        self.calls += 1
         return Forward(
             self._upstream,
             request.target,
