@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -71,6 +71,9 @@ class Activator:
         self._waiting = 0
         self._queues: dict[str, Waiters] = {}
         self._full_until_s: dict[str, float] = {}
+        self._short: dict[str, int] = {}
+        self.room_can_be_made: Callable[[FunctionConfig], bool] = lambda _function: False
+        """Whether idle instances leave for one of that function; the controller knows, and sees to it."""
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
         self._backoff = Backoff(clock)
@@ -136,6 +139,12 @@ class Activator:
     def starting(self, function: FunctionConfig) -> int:
         """Instances of the version that serves now, on their way."""
         return self._starts.count(function.id, self._routes.serving(function).revision)
+
+    def missing_room(self) -> Mapping[str, int]:
+        """Instances that those who wait need and no worker has room for, by function id."""
+        return {
+            function_id: count for function_id, count in self._short.items() if function_id in self._queues
+        }
 
     def start(self, function: FunctionConfig, count: int) -> bool:
         """Ask for `count` instances of the version that serves now, ahead of any request.
@@ -223,6 +232,7 @@ class Activator:
         function = self._routes.find(function_id)
         if function is None:
             self._backoff.forget(function_id)
+            self._short.pop(function_id, None)
             self._fail(function_id, FunctionNotFound("the function was deleted while the request waited"))
             return
         self._starts.arrived(function_id, (s.instance.instance_id for s in self._routes.slots(function_id)))
@@ -245,12 +255,15 @@ class Activator:
         ready = self._routes.ready(function)
         wanted = -(-waiting // function.limits.max_concurrency)
         missing = min(wanted, function.limits.max_instances - ready) - starting
+        self._short.pop(function.id, None)
         if missing <= 0:
             return
         full = self._full_until_s.get(function.id, 0.0) > self._clock.monotonic()
         if not full and self._routes.has_room(self._routes.serving(function).memory_mb):
             self._ask(function, missing)
-        elif not ready and not starting:
+            return
+        self._short[function.id] = missing
+        if not self.room_can_be_made(function) and not ready and not starting:
             self._fail(function.id, self._no_capacity(function))
 
     def _ask(self, function: FunctionConfig, count: int) -> None:
@@ -288,7 +301,9 @@ class Activator:
         if self._routes.ready(function) or self.starting(function):
             return
         if reply.capacity:
-            self._fail(function.id, NoCapacity(reply.error))
+            self._short[function.id] = 1
+            if not self.room_can_be_made(function):
+                self._fail(function.id, NoCapacity(reply.error))
         else:
             error = f"{function.name} did not start: {reply.error}"
             self._fail(

@@ -275,3 +275,27 @@ async def test_a_lost_slot_is_not_chosen_until_the_registry_speaks_of_it_again(p
     await parts.lease.put_instance(instance("a"))
     await parts.until(lambda: not slot.lost)
     assert parts.routes.pick(config) is slot
+
+
+async def test_a_request_waits_while_idle_instances_leave_for_its_own(parts):
+    await parts.lease.put_worker(worker(free_mem=0))
+    config = await parts.put(function())
+    parts.activator.room_can_be_made = lambda _function: True
+    [task] = await waiting(parts, config, 1)
+    await parts.until(lambda: parts.activator.missing_room() == {"fn-1": 1})
+    await parts.lease.put_worker(worker())
+    await taken(parts, 1)
+    await parts.lease.put_instance(instance("a"))
+    assert (await task).slot.instance.instance_id == "a"
+    assert parts.activator.missing_room() == {}
+
+
+async def test_a_request_that_a_full_worker_refused_waits_while_room_is_made(parts):
+    config = await parts.put(function())
+    parts.activator.room_can_be_made = lambda _function: True
+    [task] = await waiting(parts, config, 1)
+    [claim] = await taken(parts, 1)
+    await fail(claim, capacity=True)
+    await parts.until(lambda: parts.activator.missing_room() == {"fn-1": 1})
+    await parts.lease.put_instance(instance("a"))
+    assert (await task).slot.instance.instance_id == "a"
