@@ -12,16 +12,26 @@ import httpx
 import pytest
 from tests.contract.vmm_contract import VmmContract, call, within
 
-from aether.ports.vmm import EndReason, MachineSpec, Runtime, SnapshotInvalid, ignore_log
-from aether.vmm.simulated import Behaviour, SimulatedHost, SimulatedVmm
+from aether.ports.vmm import End, EndReason, Machine, MachineSpec, Runtime, SnapshotInvalid, ignore_log
+from aether.vmm.simulated import HEALTH_PATH, Behaviour, Fault, SimulatedHost, SimulatedVmm
 
 
 def behaviour_of(spec: MachineSpec) -> Behaviour:
     return {
         "failing.js": Behaviour(exits_before_ready=True),
         "silent.js": Behaviour(never_ready=True),
+        "unwell.js": Behaviour(well_after_s=0.2),
         "crashing.js": Behaviour(crash_after_requests=1),
     }.get(spec.entrypoint, Behaviour())
+
+
+async def asked_to(
+    machine: Machine, fault: Fault | None, *, path: str = "/", probe: bool = False
+) -> httpx.Response:
+    host, port = machine.address
+    headers = {"x-simulated-fault": fault} if fault else {"x-aether-probe": "1"} if probe else {}
+    async with httpx.AsyncClient(trust_env=False, timeout=0.3) as client:
+        return await client.get(f"http://{host}:{port}{path}", headers=headers)
 
 
 @pytest.fixture
@@ -68,6 +78,59 @@ class TestSimulatedVmm(VmmContract):
         end = await machine.ended()
         assert (end.reason, end.detail) == (EndReason.EXITED, "exit code 1")
         assert await vmm.list() == []
+
+    @pytest.mark.parametrize(
+        ("fault", "end"),
+        [
+            (Fault.OUT_OF_MEMORY, End(EndReason.OUT_OF_MEMORY, "simulated")),
+            (Fault.EXIT_MID_ANSWER, End(EndReason.EXITED, "exit code 1")),
+            (Fault.GARBAGE, None),
+            (Fault.CUT, None),
+        ],
+    )
+    async def test_a_fault_breaks_its_request(
+        self, vmm: SimulatedVmm, spec: MachineSpec, fault: Fault, end: End | None
+    ) -> None:
+        machine = await vmm.boot(spec, within(1), ignore_log)
+        with pytest.raises(httpx.HTTPError):
+            await asked_to(machine, fault)
+        if end is not None:
+            assert await machine.ended() == end
+        else:
+            assert await call(machine)
+
+    async def test_an_orderly_exit_comes_after_the_answer(self, vmm: SimulatedVmm, spec: MachineSpec) -> None:
+        machine = await vmm.boot(spec, within(1), ignore_log)
+        assert (await asked_to(machine, Fault.EXIT_AFTER_ANSWER)).status_code == 200
+        assert await machine.ended() == End(EndReason.EXITED, "exit code 0")
+
+    @pytest.mark.parametrize(("fault", "guest_lives"), [(Fault.HANG, True), (Fault.FREEZE, False)])
+    async def test_a_hang_answers_nothing_any_more(
+        self, vmm: SimulatedVmm, spec: MachineSpec, fault: Fault, guest_lives: bool
+    ) -> None:
+        machine = await vmm.boot(spec, within(1), ignore_log)
+        assert (await asked_to(machine, None, probe=True)).status_code == 204
+        with pytest.raises(httpx.ReadTimeout):
+            await asked_to(machine, fault)
+        await vmm.pause(machine)
+        await vmm.resume(machine)
+        with pytest.raises(httpx.ReadTimeout):
+            await asked_to(machine, None, probe=True)
+        if guest_lives:
+            assert await vmm.ping(machine)
+        else:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(vmm.ping(machine), 0.1)
+        await vmm.stop(machine)
+        assert not await vmm.ping(machine)
+
+    async def test_a_health_path_gets_well(self, vmm: SimulatedVmm, spec: MachineSpec) -> None:
+        machine = await vmm.boot(replace(spec, entrypoint="unwell.js"), within(1), ignore_log)
+        async with asyncio.timeout(10):
+            assert (await asked_to(machine, None, path=HEALTH_PATH)).status_code == 503
+            while (await asked_to(machine, None, path=HEALTH_PATH)).status_code != 200:
+                pass
+        await vmm.stop(machine)
 
     async def test_a_running_request_ends_within_the_grace(
         self, vmm: SimulatedVmm, spec: MachineSpec

@@ -129,6 +129,19 @@ class VmmContract:
         await vmm.stop(machine, grace_s=1)
         assert (await machine.ended()).reason is EndReason.STOPPED
 
+    async def test_a_guest_gives_signs_of_life_unless_it_is_paused(self, vmm: Vmm, spec: MachineSpec) -> None:
+        machine = await vmm.boot(spec, within(self.patience_s), ignore_log)
+        assert await asyncio.wait_for(vmm.ping(machine), self.patience_s)
+        await vmm.pause(machine)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(vmm.ping(machine), 0.2)
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(vmm.ping(machine))
+            await vmm.resume(machine)
+        assert waiting.result()
+        await vmm.stop(machine)
+        assert not await vmm.ping(machine)
+
     async def test_clones_of_a_snapshot_answer_side_by_side(
         self, vmm: Vmm, spec: MachineSpec, tmp_path: Path
     ) -> None:

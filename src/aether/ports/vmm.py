@@ -202,6 +202,14 @@ class Vmm(Protocol):
 
     async def resume(self, machine: Machine) -> None: ...
 
+    async def ping(self, machine: Machine) -> bool:
+        """Wait for a sign of life of the guest itself; False when the machine has ended.
+
+        A guest that is paused or hangs gives none: the caller has a limit. That the function hangs is
+        no matter here.
+        """
+        ...
+
     async def stop(self, machine: Machine, grace_s: float = 0.0) -> None:
         """End the machine: SIGTERM to the function, `grace_s` for it, then the end. Idempotent."""
         ...

@@ -12,6 +12,7 @@ from pathlib import Path
 from aether.domain.deadline import Deadline
 from aether.ports.vmm import Machine, MachineSpec, MachineState, OnLog, Snapshot, SnapshotInvalid
 from aether.vmm import messages
+from aether.vmm.messages import Pong
 from aether.vmm.qemu.adopt import adopt
 from aether.vmm.qemu.boot import boot
 from aether.vmm.qemu.command import Launch
@@ -101,6 +102,11 @@ class QemuVmm:
 
     async def resume(self, machine: Machine) -> None:
         await self._switch(_ours(machine), "cont", MachineState.PAUSED, MachineState.RUNNING)
+
+    async def ping(self, machine: Machine) -> bool:
+        ours = _ours(machine)
+        ours.ping()
+        return await ours.sign(Pong)
 
     async def stop(self, machine: Machine, grace_s: float = 0.0) -> None:
         ours = _ours(machine)

@@ -90,6 +90,9 @@ class SimulatedVmm:
     async def resume(self, machine: Machine) -> None:
         self._ours(machine).resume()
 
+    async def ping(self, machine: Machine) -> bool:
+        return await self._ours(machine).ping()
+
     async def stop(self, machine: Machine, grace_s: float = 0.0) -> None:
         await self._end(self._ours(machine), grace_s, "")
 

@@ -6,76 +6,28 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import httptools
 
+from aether.vmm.simulated.reactions import Broken, Half, Reaction
+from aether.vmm.simulated.requests import Collector, Request
+
 READ_BYTES = 64 * 1024
-BODY_LIMIT_BYTES = 1024 * 1024
-"""Of a request's body that is kept for the echo; the rest is counted only."""
-
-
-@dataclass(slots=True)
-class Request:
-    """As the parser's callbacks fill it."""
-
-    method: str = ""
-    path: str = ""
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes = b""
-    body_bytes: int = 0
-    keep_alive: bool = True
-
-    def header(self, name: str) -> str | None:
-        return next((value for key, value in self.headers if key == name), None)
-
-
-Answer = tuple[int, dict[str, Any]]
-
-
-class _Collector:
-    """Turns one connection's bytes into whole requests."""
-
-    def __init__(self) -> None:
-        self.complete: list[Request] = []
-        self._request = Request()
-        self._parser = httptools.HttpRequestParser(self)
-
-    def feed(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    def on_message_begin(self) -> None:
-        self._request = Request()
-
-    def on_url(self, url: bytes) -> None:
-        self._request.path += url.decode("latin-1")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._request.headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
-
-    def on_body(self, body: bytes) -> None:
-        request = self._request
-        request.body_bytes += len(body)
-        request.body += body[: BODY_LIMIT_BYTES - len(request.body)]
-
-    def on_message_complete(self) -> None:
-        self._request.method = self._parser.get_method().decode("latin-1")
-        self._request.keep_alive = self._parser.should_keep_alive()
-        self.complete.append(self._request)
 
 
 class FunctionServer:
-    """Listens on 127.0.0.1. `handle` gives the answer, or None to break the connection.
+    """Listens on 127.0.0.1. `handle` says what to do with a request.
 
-    While `freeze` holds, connections are taken and requests wait, as with a paused VM.
+    While `freeze` holds, connections are taken and requests wait, as with a paused VM; `hang` is for good.
     """
 
-    def __init__(self, handle: Callable[[Request], Answer | None], respond_s: float) -> None:
+    def __init__(self, handle: Callable[[Request], Reaction], respond_s: float) -> None:
         self._handle = handle
         self._respond_s = respond_s
         self._running = asyncio.Event()
         self._running.set()
+        self._hangs = False
         self._idle = asyncio.Event()
         self._idle.set()
         self.in_flight = 0
@@ -91,7 +43,13 @@ class FunctionServer:
         self._running.clear()
 
     def thaw(self) -> None:
-        self._running.set()
+        if not self._hangs:
+            self._running.set()
+
+    def hang(self) -> None:
+        """Nothing is answered any more."""
+        self._hangs = True
+        self._running.clear()
 
     async def wait_idle(self) -> None:
         """Until no request is being answered."""
@@ -125,7 +83,7 @@ class FunctionServer:
             writer.close()
 
     async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        collector = _Collector()
+        collector = Collector()
         while data := await reader.read(READ_BYTES):
             await self._running.wait()
             collector.feed(data)
@@ -142,16 +100,31 @@ class FunctionServer:
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> bool:
         override_ms = request.header("x-simulated-respond-ms")
         delay_s = self._respond_s if override_ms is None else float(override_ms) / 1000
-        if delay_s > 0:
+        if delay_s > 0 and not _is_probe(request):
             await asyncio.sleep(delay_s)
             await self._running.wait()
-        answer = self._handle(request)
-        if answer is None:
-            writer.transport.abort()
-            return False
-        writer.write(_response(*answer, keep_alive=request.keep_alive, head=request.method == "HEAD"))
+        reaction = (204, {}) if _is_probe(request) else self._handle(request)
+        if isinstance(reaction, Broken):
+            return await self._break(reaction, writer)
+        answer = reaction if isinstance(reaction, tuple) else reaction.answer
+        data = _response(*answer, keep_alive=request.keep_alive, head=request.method == "HEAD")
+        writer.write(data[: -len(data) // 4] if isinstance(reaction, Half) else data)
         await writer.drain()
-        return True
+        if isinstance(reaction, tuple):
+            return True
+        reaction.then()
+        writer.close()
+        return False
+
+    async def _break(self, how: Broken, writer: asyncio.StreamWriter) -> bool:
+        if how is Broken.HELD:
+            await self._running.wait()
+        if how is Broken.GARBAGE:
+            writer.write(b"\x00\x01 this is no HTTP\r\n\r\n")
+            await writer.drain()
+        else:
+            writer.transport.abort()
+        return False
 
     def _begin(self) -> None:
         self.in_flight += 1
@@ -161,6 +134,11 @@ class FunctionServer:
         self.in_flight -= 1
         if self.in_flight == 0:
             self._idle.set()
+
+
+def _is_probe(request: Request) -> bool:
+    """Asks whether the event loop runs, as our bootstrap is asked: the function does not see it."""
+    return request.header("x-aether-probe") is not None
 
 
 def echo(request: Request) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from aether.ports.vmm import End, EndReason, LogLine, MachineSpec, MachineState, OnLog
 from aether.vmm.console import Console
 from aether.vmm.end_latch import EndLatch
-from aether.vmm.simulated.behaviour import Behaviour
-from aether.vmm.simulated.function import Answer, FunctionServer, Request, echo
+from aether.vmm.simulated.behaviour import HEALTH_PATH, Behaviour, Fault
+from aether.vmm.simulated.function import FunctionServer, echo
+from aether.vmm.simulated.reactions import Answer, Broken, Half, Last, Reaction
+from aether.vmm.simulated.requests import Request
 
 
 class SimulatedMachine:
@@ -29,11 +32,17 @@ class SimulatedMachine:
         self._console = console
         self._behaviour = behaviour
         self._answered = 0
+        self._listens_since_s = 0.0
+        self._runs = asyncio.Event()
+        """Cleared while the guest gives no sign of life."""
+        self._frozen = False
+        self._runs.set()
         self._latch = EndLatch()
         self._server = FunctionServer(self._handle, behaviour.respond_s)
 
     async def listen(self) -> None:
         self.address = await self._server.listen()
+        self._listens_since_s = time.monotonic()
         self.log("agent", f"ready on port {self.address[1]}")
 
     @property
@@ -50,14 +59,22 @@ class SimulatedMachine:
     async def ended(self) -> End:
         return await self._latch.wait()
 
+    async def ping(self) -> bool:
+        """A sign of life of the guest; False when it has ended."""
+        await self._runs.wait()
+        return not self.has_ended
+
     def pause(self) -> None:
         if self.state is MachineState.RUNNING:
             self.state = MachineState.PAUSED
+            self._runs.clear()
             self._server.freeze()
 
     def resume(self) -> None:
         if self.state is MachineState.PAUSED:
             self.state = MachineState.RUNNING
+            if not self._frozen:
+                self._runs.set()
             self._server.thaw()
 
     async def stop(self, grace_s: float, detail: str = "") -> None:
@@ -78,18 +95,47 @@ class SimulatedMachine:
         self.state = MachineState.ENDED
         self._server.abort()
         self._latch.set(end)
+        self._runs.set()
 
     def log(self, stream: str, text: str, call_id: str | None = None) -> None:
         self._console.write_line(stream, text)
         self.on_log(LogLine(stream, text, datetime.now(UTC), call_id))
 
-    def _handle(self, request: Request) -> Answer | None:
-        limit = self._behaviour.crash_after_requests
-        if limit is not None and self._answered >= limit:
-            self.log("stderr", "simulated crash")
-            self.end(End(EndReason.EXITED, "exit code 1"))
-            return None
+    def _handle(self, request: Request) -> Reaction:
+        if request.path == HEALTH_PATH:
+            well = time.monotonic() - self._listens_since_s >= self._behaviour.well_after_s
+            return 200 if well else 503, {}
+        asked = request.header("x-simulated-fault")
+        fault = Fault(asked) if asked else self._behaviour.fault_of(self._answered)
+        if fault is not None:
+            return self._fail(fault, request)
         self._answered += 1
+        return self._answer(request)
+
+    def _fail(self, fault: Fault, request: Request) -> Reaction:
+        self.log("stderr", f"simulated {fault}")
+        match fault:
+            case Fault.CRASH:
+                self.end(End(EndReason.EXITED, "exit code 1"))
+            case Fault.OUT_OF_MEMORY:
+                self.end(End(EndReason.OUT_OF_MEMORY, "simulated"))
+            case Fault.HANG | Fault.FREEZE:
+                self._server.hang()
+                if fault is Fault.FREEZE:
+                    self._frozen = True
+                    self._runs.clear()
+                return Broken.HELD
+            case Fault.GARBAGE:
+                return Broken.GARBAGE
+            case Fault.CUT:
+                return Half(self._answer(request))
+            case Fault.EXIT_MID_ANSWER:
+                return Half(self._answer(request), lambda: self.end(End(EndReason.EXITED, "exit code 1")))
+            case Fault.EXIT_AFTER_ANSWER:
+                return Last(self._answer(request), lambda: self.end(End(EndReason.EXITED, "exit code 0")))
+        return Broken.ABORTED
+
+    def _answer(self, request: Request) -> Answer:
         self.log("stdout", f"{request.method} {request.path}", request.header("x-call-id"))
         status = int(request.header("x-simulated-status") or 200)
         return status, {
