@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MIB = 1 << 20
-VMM_OVERHEAD = 96 * MIB
-"""What a VMM process takes beside the guest's memory: QEMU's translated code, devices, stacks."""
+from aether.domain.memory import MIB, VMM_OVERHEAD, instance_bytes
+
 RESERVE = 512 * MIB
 """Left to the host and to the platform itself."""
 SMALLEST_INSTANCE = 64 * MIB
@@ -45,12 +44,12 @@ class Capacity:
         return self.free // (SMALLEST_INSTANCE + VMM_OVERHEAD)
 
     def fits(self, memory_mib: int) -> bool:
-        return memory_mib * MIB + VMM_OVERHEAD <= self.free
+        return instance_bytes(memory_mib) <= self.free
 
     @contextmanager
     def taken(self, memory_mib: int) -> Iterator[None]:
         """Count an instance in for the duration."""
-        size = memory_mib * MIB + VMM_OVERHEAD
+        size = instance_bytes(memory_mib)
         self._given += size
         try:
             yield
