@@ -67,6 +67,10 @@ test-slow: setup test-programs ## The slower suites
 	*) cat build/slow-collected.txt; exit $$status ;; \
 	esac
 
+.PHONY: test-faults
+test-faults: setup ## Break things under load, count what became of each request: SCENARIOS="hang burst-at-cold"
+	$(BIN)/python -m tests.faults --out build/faults.json $(SCENARIOS)
+
 .PHONY: bench
 bench: setup ## Run a benchmark suite: make bench SUITE=coldstart
 	$(BIN)/python -m benchmarks $(SUITE)

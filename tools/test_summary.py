@@ -1,11 +1,12 @@
-"""Adds up the results of all test runs, for the last line of a build's log.
+"""Adds up the results of all test runs, for the last lines of a build's log.
 
-Usage: python tools/test_summary.py RESULTS.xml...
+Usage: python tools/test_summary.py [--faults FAULTS.json] RESULTS.xml...
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -21,6 +22,23 @@ def summary(files: list[Path]) -> tuple[int, int, int]:
     return ran - failed - skipped, failed, skipped
 
 
+def of_faults(file: Path) -> str:
+    """The faults suite in a line."""
+    scenarios = json.loads(file.read_text())["scenarios"]
+    sums = {
+        name: sum(s[name] for s in scenarios)
+        for name in ("sent", "answered", "platform_errors", "lost", "wrong")
+    }
+    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sums.items())
+    return f"faults: {len(scenarios)} scenarios, {told}"
+
+
 if __name__ == "__main__":
-    passed, failed, skipped = summary([Path(name) for name in sys.argv[1:]])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results", nargs="+", type=Path)
+    parser.add_argument("--faults", type=Path)
+    given = parser.parse_args()
+    if given.faults:
+        print(of_faults(given.faults))
+    passed, failed, skipped = summary(given.results)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -27,6 +28,22 @@ def test_results_are_added_up(tmp_path):
         check=True,
     )
     assert ran.stdout == "5 passed, 2 failed, 1 skipped\n"
+
+
+def test_faults_are_told_before(tmp_path):
+    (tmp_path / "a.xml").write_text('<testsuite tests="1" failures="0" errors="0" skipped="0"/>')
+    figures = {"sent": 9, "answered": 7, "platform_errors": 2, "lost": 0, "wrong": 0}
+    (tmp_path / "faults.json").write_text(json.dumps({"scenarios": [figures, figures]}))
+    script = ROOT / "tools" / "test_summary.py"
+    ran = subprocess.run(
+        ["python3", script, "--faults", tmp_path / "faults.json", tmp_path / "a.xml"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told, last = ran.stdout.splitlines()
+    assert told == "faults: 2 scenarios, 18 sent, 14 answered, 4 platform errors, 0 lost, 0 wrong"
+    assert last == "1 passed, 0 failed, 0 skipped"
 
 
 def test_scripts_parse():

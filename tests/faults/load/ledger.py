@@ -1,0 +1,149 @@
+"""All requests of a scenario, and the sums over them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from tests.faults.load.judge import Judged, Verdict
+from tests.faults.load.request import LoadRequest
+
+MOST_REASONS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Errors that a scenario brings about: which, how many at most, of requests on the way when."""
+
+    code: str
+    at_most: int
+    since_s: float = float("-inf")
+    until_s: float = float("inf")
+    says: str = ""
+    """What the message has to match, anywhere."""
+    phase: str = "during"
+
+    def explains(self, judged: Judged) -> bool:
+        return (
+            judged.code == self.code
+            and judged.phase == self.phase
+            and judged.seen.sent_s <= self.until_s
+            and judged.seen.ended_s >= self.since_s
+            and re.search(self.says, judged.reason) is not None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """`sent` is always `answered + platform_errors + lost`.
+
+    A wrong answer is one lost and one wrong; an answered request that reached a function twice is one wrong.
+    """
+
+    sent: int
+    answered: int
+    platform_errors: int
+    lost: int
+    wrong: int
+    cut: int
+    refused: int
+    p99_before_ms: float | None
+    p99_during_ms: float | None
+    errors: Mapping[str, int]
+    reasons: Mapping[str, int]
+    """Why requests were lost or wrong."""
+
+
+class Ledger:
+    """`causes` and `away` may grow while requests run: they are looked at in the end."""
+
+    def __init__(self) -> None:
+        self.causes: list[Cause] = []
+        self.away: list[tuple[float, float]] = []
+        """When no platform was there to connect to: what found none then was never sent."""
+        self.all: list[Judged] = []
+        self.left: list[LoadRequest] = []
+        """Of clients that didn't wait for their answers: a function may have got them, once."""
+        self._wrong: Counter[str] = Counter()
+
+    def add(self, judged: Judged) -> None:
+        self.all.append(judged)
+
+    def answered(self, phase: str = "") -> list[Judged]:
+        return [j for j in self.all if j.verdict is Verdict.ANSWERED and phase in {"", j.phase}]
+
+    def wrong(self, reason: str, count: int = 1) -> None:
+        """Something that no single answer shows."""
+        self._wrong[reason] += count
+
+    def compare(self, received: Iterable[str]) -> None:
+        """With the tokens that functions received, in whatever order."""
+        counts = Counter(received)
+        answered = {judged.request.token for judged in self.answered()}
+        for request in (*(judged.request for judged in self.all), *self.left):
+            times = counts.pop(request.token, 0)
+            if times > 1 and not request.idempotent:
+                self.wrong(f"a {request.method} reached functions more than once", times - 1)
+            if not times and request.token in answered:
+                self.wrong("an answer that no function gave")
+        if counts:
+            self.wrong("functions received what was never sent", len(counts))
+
+    def sums(self) -> Sums:
+        settled = [j for j in self._with_causes() if not self._never_sent(j)]
+        verdicts = Counter(j.verdict for j in settled)
+        reasons = Counter(f"{j.verdict}: {j.reason}" for j in settled if j.reason and not _explained(j))
+        reasons += Counter({f"wrong: {reason}": n for reason, n in self._wrong.items()})
+        return Sums(
+            sent=len(settled),
+            answered=verdicts[Verdict.ANSWERED],
+            platform_errors=verdicts[Verdict.PLATFORM_ERROR],
+            lost=verdicts[Verdict.LOST] + verdicts[Verdict.WRONG],
+            wrong=verdicts[Verdict.WRONG] + self._wrong.total(),
+            cut=0,
+            refused=len(self.all) - len(settled),
+            p99_before_ms=percentile(self.answered("before"), 0.99),
+            p99_during_ms=percentile(self.answered("during"), 0.99),
+            errors=Counter(j.code for j in settled if _explained(j)),
+            reasons=dict(_shortened(reasons)),
+        )
+
+    def _with_causes(self) -> Iterable[Judged]:
+        """A platform error that nothing explains is a lost request."""
+        left = {id(cause): cause.at_most for cause in self.causes}
+        for judged in self.all:
+            if judged.verdict is not Verdict.PLATFORM_ERROR:
+                yield judged
+                continue
+            cause = next((c for c in self.causes if left[id(c)] > 0 and c.explains(judged)), None)
+            if cause is None:
+                why = f"{judged.code} without a cause: {judged.reason}"
+                yield replace(judged, verdict=Verdict.LOST, reason=why)
+            else:
+                left[id(cause)] -= 1
+                yield judged
+
+    def _never_sent(self, judged: Judged) -> bool:
+        seen = judged.seen
+        return seen.refused and any(since <= seen.ended_s <= until for since, until in self.away)
+
+
+def percentile(judged: list[Judged], share: float) -> float | None:
+    """Milliseconds, by the nearest rank; None of nothing."""
+    times = sorted(j.took_ms for j in judged)
+    return round(times[math.ceil(share * len(times)) - 1], 1) if times else None
+
+
+def _explained(judged: Judged) -> bool:
+    return judged.verdict is Verdict.PLATFORM_ERROR
+
+
+def _shortened(reasons: Counter[str]) -> Iterable[tuple[str, int]]:
+    """The most common ones, ids and numbers left out so that like ones add up."""
+    alike: Counter[str] = Counter()
+    for reason, count in reasons.items():
+        alike[re.sub(r"\b(inst|fn|wrk|call|req)-[\w-]+|\d[\d.]*", "#", reason)[:200]] += count
+    return alike.most_common(MOST_REASONS)

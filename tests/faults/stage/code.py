@@ -1,0 +1,52 @@
+"""Archives to deploy."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+ECHO = """
+const http = require("node:http");
+console.log("starts as", process.env.AETHER_INSTANCE_ID || "?");
+const server = http.createServer((request, response) => {
+  const parts = [];
+  request.on("data", (part) => parts.push(part));
+  request.on("end", () => {
+    const path = request.url;
+    console.log(`${request.method} ${path}`);
+    const body = Buffer.concat(parts);
+    const headers = [];
+    for (let i = 0; i < request.rawHeaders.length; i += 2) {
+      headers.push([request.rawHeaders[i].toLowerCase(), request.rawHeaders[i + 1]]);
+    }
+    const answer = JSON.stringify({
+      method: request.method, path, headers, body: body.toString(), body_bytes: body.length,
+      code: VERSION, instance_id: process.env.AETHER_INSTANCE_ID || "",
+    });
+    misbehave(request, response, answer, () => {
+      response.writeHead(200, { "content-type": "application/json", "content-length": answer.length });
+      response.end(answer);
+    });
+  });
+});
+server.keepAliveTimeout = 60000;
+server.listen(process.env.PORT || 3000);
+"""
+"""Says what it was sent, as simulated functions do, unless `misbehave` does otherwise."""
+
+WELL = "const misbehave = (request, response, answer, go_on) => go_on();"
+
+
+def archive(text: str = "// code") -> bytes:
+    """A tar.gz with `handler.js`."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        info = tarfile.TarInfo("handler.js")
+        info.size = len(text.encode())
+        tar.addfile(info, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+def echo(version: str = "1", misbehave: str = WELL) -> bytes:
+    """A Node program in which requests with `x-misbehave` meet what `misbehave` defines."""
+    return archive(f"const VERSION = {version!r};\n{misbehave}\n{ECHO}")

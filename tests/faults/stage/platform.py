@@ -1,0 +1,214 @@
+"""A platform under test, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from tests.faults.load import Target
+from tests.faults.stage.code import archive
+
+START_WITHIN_S = 60.0
+STOP_WITHIN_S = 60.0
+LOOK_EVERY_S = 0.05
+_UP = re.compile(r"Aether is up at http://([^:\s]+):(\d+)")
+_LOG_OF_A_PROBLEM = re.compile(
+    r"Traceback|was never retrieved|Task was destroyed|never awaited|^LEFT:", re.MULTILINE
+)
+
+
+@dataclass
+class Platform:
+    """`directory` holds its state, log, journal and control socket; make one with `started`."""
+
+    directory: Path
+    process: asyncio.subprocess.Process
+    simulated: bool
+    host: str = ""
+    port: int = 0
+    log_from: int = 0
+    """Where in the log this process begins."""
+    stopped: bool = False
+    http: httpx.AsyncClient = field(init=False)
+    machines: list[int] = field(default_factory=list)
+    """Process ids of the QEMUs that were there when it was asked to stop."""
+
+    @classmethod
+    async def started(cls, directory: Path, *, simulated: bool, port: int = 0) -> Platform:
+        """A new one on what the one before it left in `directory`, if there was one."""
+        data_dir, log = directory / "data", directory / "platform.log"
+        program = (
+            (
+                "tests.faults.stage.simulated",
+                "--control",
+                f"{directory}/c",
+                "--journal",
+                f"{directory}/journal",
+            )
+            if simulated
+            else ("aether.cli", "up")
+        )
+        (directory / "c").unlink(missing_ok=True)
+        with log.open("ab") as output:
+            began = output.tell()
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                *program,
+                *("--data-dir", str(data_dir), "--port", str(port)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        platform = cls(directory, process, simulated, log_from=began)
+        try:
+            await platform._until_up()
+        except BaseException:
+            await platform.kill()
+            raise
+        key = (data_dir / "api-key").read_text().strip()
+        platform.http = httpx.AsyncClient(
+            base_url=f"http://{platform.host}:{platform.port}",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=90,
+            trust_env=False,
+        )
+        return platform
+
+    # What scenarios do with it
+
+    async def deploy(self, name: str, code: bytes | None = None, behave: Any = None, **fields: Any) -> str:
+        """Make a function; its id. `behave` is for simulated instances: `Behaviour`'s fields."""
+        if behave is not None:
+            fields["env_vars"] = {"BEHAVE": json.dumps(behave)}
+        made = await self.http.post("/api/functions", json={"name": name, "runtime": "node", **fields})
+        assert made.status_code == 201, made.text
+        await self.upload(name, code)
+        return str(made.json()["id"])
+
+    async def upload(self, name: str, code: bytes | None = None) -> str:
+        """Give the function code; the image's sha256."""
+        answer = await self.http.post(
+            f"/api/functions/{name}/code", content=code or archive(), headers={"X-Filename": "code.tar.gz"}
+        )
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["sha256"])
+
+    async def update(self, name: str, **fields: Any) -> None:
+        answer = await self.http.put(f"/api/functions/{name}", json=fields)
+        assert answer.status_code == 200, answer.text
+
+    def target(self, name: str, deadline_s: float) -> Target:
+        return Target(self.host, self.port, f"/functions/{name}", deadline_s)
+
+    async def get(self, path: str) -> Any:
+        answer = await self.http.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def instances(self, name: str) -> list[dict[str, Any]]:
+        return await self.get(f"/api/functions/{name}/instances")
+
+    async def control(self, **command: Any) -> dict[str, Any]:
+        """Simulated only: see `tests.faults.stage.simulated`."""
+        reader, writer = await asyncio.open_unix_connection(f"{self.directory}/c")
+        writer.write(json.dumps(command).encode() + b"\n")
+        answer = json.loads(await reader.readline())
+        writer.close()
+        await writer.wait_closed()
+        return dict(answer)
+
+    # What can be seen of it
+
+    def log(self) -> str:
+        """Of this process."""
+        with (self.directory / "platform.log").open("rb") as file:
+            file.seek(self.log_from)
+            return file.read().decode(errors="replace")
+
+    def received(self) -> list[str]:
+        """Tokens of the requests that functions got, from the journal."""
+        paths = (self.directory / "journal").read_text().split()
+        return [path.removeprefix("/").partition("?")[0] for path in paths]
+
+    def descriptors(self) -> int:
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def memory_mib(self) -> float:
+        """Resident."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+    def vms(self) -> list[int]:
+        """Process ids of its QEMUs."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(c) for c in children if b"qemu" in Path(f"/proc/{c}/cmdline").read_bytes()]
+
+    async def until(self, condition: Callable[[], Awaitable[object]], within_s: float, what: str) -> float:
+        """Look until it is so; the seconds it took."""
+        began_s = time.monotonic()
+        try:
+            async with asyncio.timeout(within_s):
+                while not await condition():
+                    await asyncio.sleep(LOOK_EVERY_S)
+        except TimeoutError:
+            raise AssertionError(f"it did not come about within {within_s} s: {what}") from None
+        return time.monotonic() - began_s
+
+    # How it ends
+
+    def ask_to_stop(self) -> None:
+        if not self.stopped:
+            self.stopped = True
+            self.machines = self.vms()
+            self.process.send_signal(signal.SIGTERM)
+
+    async def stop(self) -> list[str]:
+        """Ask it to stop, and wait; what is wrong with how it went."""
+        self.ask_to_stop()
+        try:
+            async with asyncio.timeout(STOP_WITHIN_S):
+                code = await self.process.wait()
+        except TimeoutError:
+            await self.kill()
+            return [f"it had not stopped {STOP_WITHIN_S} s after SIGTERM"]
+        await self.http.aclose()
+        problems = [f"it ended with {code}"] if code else []
+        problems += [f"VM {pid} was left" for pid in self.machines if Path(f"/proc/{pid}").exists()]
+        problems += [f"{path} was left" for path in self._files_left()]
+        problems += [f"its log has: {line}" for line in self._bad_lines()]
+        return problems
+
+    async def kill(self) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+    async def _until_up(self) -> None:
+        found: list[re.Match[str]] = []
+
+        async def announced() -> bool:
+            assert self.process.returncode is None, f"it did not start: {self.log()[-2000:]}"
+            found.extend(_UP.finditer(self.log()))
+            return bool(found)
+
+        await self.until(announced, START_WITHIN_S, "the platform is up")
+        self.host, self.port = found[0][1], int(found[0][2])
+
+    def _files_left(self) -> list[Path]:
+        folders = (self.directory / "data" / name for name in ("run", "work"))
+        return [path for folder in folders for path in folder.rglob("*") if not path.is_dir()]
+
+    def _bad_lines(self) -> list[str]:
+        text = self.log()
+        return [text[match.start() :].splitlines()[0] for match in _LOG_OF_A_PROBLEM.finditer(text)][:5]
