@@ -38,6 +38,18 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print(bold(line) if number == 0 else line)
 
 
+def print_list(
+    found: Sequence[Any], header: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str, json: bool
+) -> None:
+    """What the API found: as its JSON, as a table, or, where there is none, a sentence that says so."""
+    if json:
+        print_json(found)
+    elif found:
+        print_table(header, rows)
+    else:
+        say(empty)
+
+
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     """One field a line."""
     width = max(len(name) for name, _ in fields)

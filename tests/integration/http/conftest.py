@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import socket
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import uvloop
+from tests.peers import WAIT_S, Peer
 
 from aether.http import (
     Answer,
@@ -22,7 +21,6 @@ from aether.http import (
     Upstream,
 )
 
-WAIT_S = 10
 STATUS = {FailureKind.DEADLINE: 504, FailureKind.BODY_TIMEOUT: 408, FailureKind.UNREACHABLE: 503}
 
 
@@ -65,50 +63,6 @@ class Recorder:
 
     def finished(self, exchange):
         self.ended.put_nowait(exchange)
-
-
-class Peer:
-    """One end of a raw connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    def send(self, data: bytes) -> None:
-        self.writer.write(data)
-
-    async def head(self) -> bytes:
-        async with asyncio.timeout(WAIT_S):
-            return await self.reader.readuntil(b"\r\n\r\n")
-
-    async def exactly(self, size: int) -> bytes:
-        async with asyncio.timeout(WAIT_S):
-            return await self.reader.readexactly(size)
-
-    async def rest(self) -> bytes:
-        async with asyncio.timeout(WAIT_S):
-            return await self.reader.read()
-
-    async def response(self) -> tuple[bytes, bytes]:
-        """A head and its body by Content-Length."""
-        head = await self.head()
-        length = next(
-            (
-                int(line.split(b":")[1])
-                for line in head.split(b"\r\n")
-                if line.lower().startswith(b"content-length")
-            ),
-            0,
-        )
-        return head, await self.exactly(length)
-
-    def close(self) -> None:
-        self.writer.close()
-
-    def reset(self) -> None:
-        raw = self.writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
 
 
 class Backend:

@@ -27,14 +27,13 @@ def list_functions(*, json: Json = False, connection: Connection = DEFAULT_CONNE
     """
     with connection.open() as client:
         functions = client.functions()
-    if json:
-        output.print_json(functions)
-    elif functions:
-        output.print_table(
-            ("NAME", "RUNTIME", "MEMORY", "CODE", "UPDATED", "ID"), [_row(f) for f in functions]
-        )
-    else:
-        output.say("No functions yet. Deploy one: aether deploy PATH")
+    output.print_list(
+        functions,
+        ("NAME", "RUNTIME", "MEMORY", "CODE", "UPDATED", "ID"),
+        [_row(f) for f in functions],
+        empty="No functions yet. Deploy one: aether deploy PATH",
+        json=json,
+    )
 
 
 def describe(name: str, /, *, json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:

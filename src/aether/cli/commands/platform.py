@@ -56,13 +56,9 @@ def workers(*, json: Json = False, connection: Connection = DEFAULT_CONNECTION) 
     """
     with connection.open() as client:
         found = client.workers()
-    if json:
-        output.print_json(found)
-    elif found:
-        header = ("WORKER", "HOST", "VERSION", "FREE MEMORY", "FREE SLOTS", "LOAD", "STATE")
-        output.print_table(header, [_worker_row(worker) for worker in found])
-    else:
-        output.say("No workers: nothing can be started.")
+    header = ("WORKER", "HOST", "VERSION", "FREE MEMORY", "FREE SLOTS", "LOAD", "STATE")
+    rows = [_worker_row(worker) for worker in found]
+    output.print_list(found, header, rows, empty="No workers: nothing can be started.", json=json)
 
 
 @runtime.command(name="list")
@@ -82,13 +78,9 @@ def list_runtimes(*, json: Json = False, connection: Connection = DEFAULT_CONNEC
     """
     with connection.open() as client:
         found = client.runtimes()
-    if json:
-        output.print_json(found)
-    elif found:
-        rows = [[_text(entry.get(column)) for column in RUNTIME_COLUMNS] for entry in found]
-        output.print_table([column.replace("_", " ").upper() for column in RUNTIME_COLUMNS], rows)
-    else:
-        output.say("No runtimes: build them with aether setup.")
+    header = [column.replace("_", " ").upper() for column in RUNTIME_COLUMNS]
+    rows = [[_text(entry.get(column)) for column in RUNTIME_COLUMNS] for entry in found]
+    output.print_list(found, header, rows, empty="No runtimes: build them with aether setup.", json=json)
 
 
 def _worker_row(worker: shapes.WorkerJson) -> tuple[str, ...]:
