@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, cast
 from aether.http.body import Body
 from aether.http.ending import EndingExchange
 from aether.http.flow import HeldProtocol, half_close, reset
+from aether.http.handover import ROOM_FOR_FIELDS
 from aether.http.heads import answer_bytes
+from aether.http.neighbours import PairTransport
 from aether.http.refusal import Refusal
+from aether.http.request import Request
 from aether.http.request_head import parse_request
 from aether.http.sending import SendingExchange
 from aether.http.tunnel import Tunnel
+from aether.http.upstream import UpstreamConnection
 from aether.http.watch import NEVER
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ class ClientConnection(HeldProtocol):
         "counted",
         "due_at",
         "exchange",
+        "near",
         "peer",
         "relay",
         "scheme",
@@ -41,6 +46,8 @@ class ClientConnection(HeldProtocol):
         super().__init__()
         self.relay = relay
         self.exchange: SendingExchange | None = None
+        self.near: UpstreamConnection | None = None
+        """The other end, where that is another relay of this process."""
         self.peer = ("", 0)
         self.scheme = b""
         self.choked = False
@@ -61,6 +68,8 @@ class ClientConnection(HeldProtocol):
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self.peer = (peer[0], peer[1])
+        if isinstance(transport, PairTransport):
+            self._meet(transport.peer.protocol)
         if self.relay.edge:
             self.scheme = b"https" if transport.get_extra_info("sslcontext") else b"http"
             self.trusted = self.relay.trusts(self.peer[0])
@@ -72,6 +81,23 @@ class ClientConnection(HeldProtocol):
         elif not self.counted:
             self._refuse(503, "too many connections")
 
+    def _meet(self, caller: asyncio.BaseProtocol) -> None:
+        """Requests may be handed over where this relay would not refuse what the other one has taken."""
+        if isinstance(caller, UpstreamConnection):
+            ours, theirs = self.relay.limits, caller.limits
+            if ours.max_headers >= theirs.max_headers + ROOM_FOR_FIELDS:
+                self.near, caller.near = caller, self
+
+    @property
+    def takes_requests(self) -> bool:
+        """Nothing is under way here: a request may begin that did not come as bytes."""
+        return not (self.exchange or self._pending or self._ending or self.choked or self.held)
+
+    def take_request(self, request: Request) -> None:
+        """Begin a request that the other end hands over."""
+        request.client = self.peer
+        self._begin(request)
+
     @property
     def idle(self) -> bool:
         """Between requests, with nothing of the next one here."""
@@ -79,6 +105,7 @@ class ClientConnection(HeldProtocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._ending = True
+        self.near = None
         self.relay.departures.discard(self)
         self.relay.connection_lost(self)
         if self.exchange is not None:
@@ -145,9 +172,12 @@ class ClientConnection(HeldProtocol):
             return
         self._in_head = False
         request.client = self.peer
+        self._begin(request, data[request.head_bytes :] if len(data) > request.head_bytes else b"")
+
+    def _begin(self, request: Request, rest: bytes = b"") -> None:
+        """A request's head is here, and of what follows it `rest`."""
         exchange = self.exchange = SendingExchange(self, request)
         self.relay.exchange_began()
-        rest = data[request.head_bytes :] if len(data) > request.head_bytes else b""
         if exchange.request_complete:
             self._pending = rest
         else:

@@ -17,9 +17,18 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def request_head(request: Request, forward: Forward, scheme: bytes, *, trusted: bool = False) -> bytes:
-    """The head to send upstream. With a `scheme` we are the edge, and say who asked (X-Forwarded-…).
+    """The head to send upstream."""
+    kept, added = kept_and_added(request, forward, scheme, trusted=trusted)
+    return b"%b %b HTTP/1.1%b\r\n%b\r\n" % (request.method, forward.target, kept, added)
 
-    From a `trusted` front proxy we take its word for the scheme and the host that were asked for.
+
+def kept_and_added(
+    request: Request, forward: Forward, scheme: bytes, *, trusted: bool = False
+) -> tuple[bytes, bytes]:
+    """The fields that are passed on, each after its CRLF, and those that are set, each before its CRLF.
+
+    With a `scheme` we are the edge, and say who asked (X-Forwarded-…). From a `trusted` front proxy we take
+    its word for the scheme and the host that were asked for.
     """
     cuts = request.cuts
     added = forward.add_headers
@@ -40,7 +49,7 @@ def request_head(request: Request, forward: Forward, scheme: bytes, *, trusted: 
     if b"\r\nhost:" not in request.low:
         host = str(forward.upstream) if not forward.upstream.path else "localhost"
         added += b"Host: " + (request.host or host.encode()) + b"\r\n"
-    return b"%b %b HTTP/1.1%b\r\n%b\r\n" % (request.method, forward.target, cut(request.headers, cuts), added)
+    return cut(request.headers, cuts), added
 
 
 def _forwarded(request: Request, scheme: bytes, *, trusted: bool) -> bytes:

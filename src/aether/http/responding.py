@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from aether.http.body import chunk, last_chunk
 from aether.http.ending import EndingExchange
+from aether.http.handover import may_hand_response
 from aether.http.heads import interim_head, response_head, trailer_fields
 from aether.http.messages import Outcome, Phase
 from aether.http.replay import Replay
@@ -50,6 +51,12 @@ class RespondingExchange(EndingExchange):
         self._chunked_out = not framed and version == 1
         if not self.request_complete or self._relay.draining or not (framed or version):
             self.keep_alive = False
+        near = self.client.near
+        if near is not None and done and not added and may_hand_response(self, near, response, forward):
+            self.bytes_out += len(payload)
+            self._end(Outcome.COMPLETED)
+            near.take_response(response, payload)
+            return
         if self.client.choked and self.connection is not None:
             self.connection.hold()
         head = response_head(

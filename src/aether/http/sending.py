@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from aether.http.body import chunk, last_chunk
 from aether.http.deciding import DecidingExchange
+from aether.http.handover import hand_request
 from aether.http.heads import CONTINUE, interim_head, request_head, trailer_fields
 from aether.http.messages import FailureKind, Forward, Outcome, Phase, Undelivered
 from aether.http.request import Request
@@ -75,6 +76,8 @@ class SendingExchange(DecidingExchange):
         connection.exchange = self
         client = self.client
         client.due_at = NEVER if forward.deadline_at is None else forward.deadline_at
+        if connection.near is not None and self._hand_on(connection, forward):
+            return
         data = request_head(self.request, forward, client.scheme, trusted=client.trusted)
         if self._replay.size_bytes:
             data += self._replay.sent()
@@ -86,6 +89,17 @@ class SendingExchange(DecidingExchange):
             self._touch_body()
         self.forwarded_at = time.perf_counter()
         connection.transport.write(data)
+
+    def _hand_on(self, connection: "UpstreamConnection", forward: Forward) -> bool:
+        """To a relay of this process, if it can take the request over as it is understood here."""
+        self.forwarded_at = time.perf_counter()
+        try:
+            return hand_request(self, connection, forward)
+        except Exception as error:  # noqa: BLE001 - as on a socket: it costs the connection between them
+            self._relay.report("A neighbour failed", error)
+            connection.abandon()
+            self.broken("the neighbour failed", answered=False, reused=False)
+            return True
 
     def body(self, payload: bytes, *, done: bool, trailers: bytes = b"") -> None:
         """Take the next piece of the request's body from the client."""

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, cast
 
 from aether.http.body import Body, UntilClose
 from aether.http.flow import HeldProtocol
+from aether.http.limits import Limits
 from aether.http.messages import FailureKind, Outcome, Undelivered, Upstream
+from aether.http.neighbours import PairTransport
 from aether.http.refusal import Refusal
 from aether.http.response import Response, parse_response
 
 if TYPE_CHECKING:
+    from aether.http.client import ClientConnection
     from aether.http.pool import Pool
     from aether.http.sending import SendingExchange
 
@@ -27,6 +30,7 @@ class UpstreamConnection(HeldProtocol):
         "exchange",
         "expires_at",
         "idle_s",
+        "near",
         "reused",
         "upstream",
     )
@@ -36,6 +40,8 @@ class UpstreamConnection(HeldProtocol):
         self._pool = pool
         self.upstream = upstream
         self.exchange: SendingExchange | None = None
+        self.near: ClientConnection | None = None
+        """The other end, where that is another relay of this process that takes requests over."""
         self.reused = False
         self.expires_at = 0.0
         self.idle_s: int | None = None
@@ -48,6 +54,39 @@ class UpstreamConnection(HeldProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's is one without being a subclass
         self.transport = transport
+
+    @property
+    def limits(self) -> Limits:
+        """Of the relay that this connection belongs to."""
+        return self._pool.limits
+
+    @property
+    def max_head_bytes(self) -> int:
+        return self._pool.limits.max_response_head_bytes
+
+    @property
+    def takes_responses(self) -> bool:
+        """Nothing is on its way here: a response may come that is no bytes."""
+        transport = cast(PairTransport, self.transport)
+        return not (
+            self._pending
+            or self._body
+            or self.held
+            or self._eof
+            or transport.closing
+            or transport.received_bytes
+            or transport.ended
+        )
+
+    def take_response(self, response: Response, payload: bytes) -> None:
+        """Pass a whole response on that the other end has read; it was kept alive, and told us nothing."""
+        exchange = self.exchange
+        assert exchange is not None
+        response.taken_off = {}
+        self._keep = True
+        self.idle_s = None
+        self._let_go(exchange, done=True)
+        exchange.respond(response, payload, done=True)
 
     def pause_writing(self) -> None:
         if self.exchange is not None:
@@ -180,6 +219,7 @@ class UpstreamConnection(HeldProtocol):
             exchange.stream(b"", done=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.near = None
         self._pool.discard(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:

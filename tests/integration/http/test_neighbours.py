@@ -25,11 +25,14 @@ class ToSecond:
         return getattr(self._handler, name)
 
 
-@pytest.fixture
-async def hops(handler, backend):
-    """The first relay's own recorder is `hops.front`; `handler` is the second's."""
+@pytest.fixture(params=[Limits(), Limits(max_headers=1000)], ids=["as bytes", "handed over"])
+async def hops(request, handler, backend):
+    """The first relay's own recorder is `hops.front`; `handler` is the second's.
+
+    Only a second that refuses nothing which the first let through has requests handed over.
+    """
     neighbours = Neighbours()
-    second = Relay(handler, neighbours=neighbours)
+    second = Relay(handler, request.param, neighbours=neighbours)
     front = ToSecond(type(handler)())
     front.second = Upstream(*await second.listen("127.0.0.1"))
     first = Relay(front, Limits(), neighbours=neighbours)

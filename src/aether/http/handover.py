@@ -1,0 +1,65 @@
+"""Between relays of one process: what one of them has understood, the other need not read again.
+
+Only what is plain and whole goes this way, and only where nothing is under way between the two; all else is
+written as bytes, as over a socket. What reaches the function and the client is the same either way.
+"""
+
+from typing import TYPE_CHECKING
+
+from aether.http.heads import kept_and_added
+from aether.http.messages import Forward
+from aether.http.request import Request
+from aether.http.response import Response
+
+if TYPE_CHECKING:
+    from aether.http.responding import RespondingExchange
+    from aether.http.upstream import UpstreamConnection
+
+ROOM_FOR_FIELDS = 32
+"""A neighbour takes requests over only if it allows that many more fields: the first relay adds some."""
+
+
+def hand_request(exchange: "RespondingExchange", connection: "UpstreamConnection", forward: Forward) -> bool:
+    """Let the relay that `connection` leads to begin with this request; False: it has to be written."""
+    near = connection.near
+    request = exchange.request
+    if (
+        near is None
+        or request.length != 0
+        or request.version == 0
+        or request.upgrade
+        or request.takes_trailers
+        or not forward.target.startswith(b"/")
+        or not near.takes_requests
+    ):
+        return False
+    client = exchange.client
+    kept, added = kept_and_added(request, forward, client.scheme, trusted=client.trusted)
+    headers = kept + b"\r\n" + added[:-2] if added else kept
+    target = forward.target
+    size_bytes = len(headers) + len(request.method) + len(target) + len(b"  HTTP/1.1\r\n\r\n")
+    limits = near.relay.limits
+    if size_bytes > limits.max_head_bytes or len(target) > limits.max_target_bytes:
+        return False
+    handed = Request(request.method, target, 1, headers, size_bytes)
+    handed.host = request.host
+    near.take_request(handed)
+    return True
+
+
+def may_hand_response(
+    exchange: "RespondingExchange", near: "UpstreamConnection", response: Response, forward: Forward
+) -> bool:
+    """Whether a response, all of which is here, may go to the relay whose connection `near` is."""
+    before = near.exchange
+    return (
+        before is not None
+        and exchange.keep_alive
+        and response.length is not None
+        and response.length >= 0
+        and near.takes_responses
+        and not forward.drop_response
+        and before.forward is not None
+        and before.forward.drop_response_prefix == forward.drop_response_prefix
+        and response.head_bytes < near.max_head_bytes
+    )
