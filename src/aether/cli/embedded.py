@@ -144,6 +144,7 @@ class Embedded:
             controller = Controller(
                 self.gateway.routes, self.gateway.activator, stores.registry, stores.clock
             )
+            self.gateway.activator.room_can_be_made = controller.room_can_be_made
             stop_worker = asyncio.Event()
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run(stop_worker), name="worker")

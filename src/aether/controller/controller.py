@@ -1,18 +1,19 @@
-"""Scaling, as a loop over facts: gather, decide (domain/scaling), act."""
+"""Scaling, as a loop over facts: gather, decide (domain/scaling, domain/eviction), act."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Protocol
 
 import structlog
 
+from aether.controller.cluster import Demand, Routes
+from aether.controller.facts import Facts
+from aether.controller.keeping import Policy, keep
+from aether.controller.leaving import Leaving
+from aether.controller.room import Room
 from aether.domain.errors import StoreUnavailable
-from aether.domain.function import FunctionConfig, Version
-from aether.domain.instance import Instance, InstanceStatus
-from aether.domain.scaling import FunctionFacts, InstanceFacts, decide
-from aether.domain.worker import InstanceLoad, Worker
+from aether.domain.function import KEEP_ALIVE_LEARNED, FunctionConfig
+from aether.domain.scaling import Decision, History, decide
 from aether.ports.clock import Clock
 from aether.ports.registry import Registry
 
@@ -20,91 +21,166 @@ log = structlog.get_logger()
 
 EVERY_S = 1.0
 """Source: the wire contract, "Scaling": looked at every second."""
-FACTS_TOO_OLD_S = 5.0
 RETRY_BROKEN_S = 60.0
 """How often a newest version that never got ready is tried again, aside."""
-
-
-class Routes(Protocol):
-    """What the cluster looks like; a gateway's route table is one."""
-
-    @property
-    def workers(self) -> dict[str, Worker]: ...
-    def functions(self) -> Iterable[FunctionConfig]: ...
-    def instances(self, function_id: str) -> list[Instance]: ...
-    def serving(self, function: FunctionConfig) -> Version: ...
-    def is_broken(self, function: FunctionConfig) -> bool: ...
-
-
-class Demand(Protocol):
-    """Requests that wait, and how starts are asked for; a gateway's activator is one."""
-
-    def waiting(self, function_id: str) -> int: ...
-    def starting(self, function: FunctionConfig) -> int: ...
-    def start(self, function: FunctionConfig, count: int) -> bool: ...
-    def try_again(self, function: FunctionConfig) -> None: ...
+ANSWER_HOLDS_S = 0.2
+"""For so long the answer whether room can be made is taken to be the same."""
+PAUSE_AFTER = 200
+"""Functions that are looked at in one go: with thousands of them, requests have their turn in between."""
 
 
 class Controller:
-    """Scales every function; `run` is its whole life."""
+    """Scales every function and makes room; `run` is its whole life."""
 
-    def __init__(self, routes: Routes, demand: Demand, registry: Registry, clock: Clock) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        demand: Demand,
+        registry: Registry,
+        clock: Clock,
+        *,
+        keep_alive: Policy | None = None,
+        max_instances: int = 0,
+    ) -> None:
+        """`max_instances` of all functions together, 0 for any number; `keep_alive` for those that learn."""
         self._routes = routes
         self._demand = demand
-        self._registry = registry
         self._clock = clock
+        self._keep_alive = keep_alive
+        self._leaving = Leaving(registry)
+        self._facts = Facts(routes, demand, self._leaving)
+        self._room = Room(routes, demand, self._facts, self._leaving, max_instances)
+        self._histories: dict[str, History] = {}
         self._retry_at_s: dict[str, float] = {}
+        self._short: dict[str, int] = {}
+        """Starts of our own that had no room at the last look, by function id."""
+        self._answers: dict[str, tuple[float, bool]] = {}
+        self._room_wanted = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled. A store that is away costs the decisions that need it, nothing else."""
+        """Until cancelled: a look every second, and room in between as soon as somebody needs it."""
+        due_s = self._clock.monotonic()
         while True:
-            for function in list(self._routes.functions()):
+            await self.look()
+            due_s = max(due_s + EVERY_S, self._clock.monotonic())
+            while (left_s := due_s - self._clock.monotonic()) > 0:
                 try:
-                    await self._look_at(function)
-                except StoreUnavailable as error:
-                    log.warning("not scaled", function=function.name, reason=error.message)
-            await asyncio.sleep(EVERY_S)
+                    async with asyncio.timeout(left_s):
+                        await self._room_wanted.wait()
+                except TimeoutError:
+                    break
+                await self.make_room()
 
-    async def _look_at(self, function: FunctionConfig) -> None:
-        self._retry_broken(function)
-        if not self._routes.serving(function).code_sha256:
-            return
-        decision = decide(function.limits, self._facts(function))
-        if decision.start and self._demand.start(function, decision.start):
-            log.info("scaling up", function=function.name, by=decision.start)
-        for instance_id in decision.drain:
-            log.info("scaling down", function=function.name, instance=instance_id)
-            await self._registry.set_status(function.id, instance_id, InstanceStatus.DRAINING)
+    async def look(self) -> None:
+        """Decide once for each function. What goes wrong with one costs the others nothing."""
+        now_s = self._clock.monotonic()
+        functions = list(self._routes.functions())
+        self._begin(functions, now_s)
+        may_start = self._room.may_start()
+        for number, function in enumerate(functions, 1):
+            try:
+                started = await self._look_at(function, now_s, may_start)
+                may_start = None if may_start is None else may_start - started
+            except StoreUnavailable as error:
+                log.warning("not scaled", function=function.name, reason=error.message)
+            except Exception:
+                log.exception("not scaled", function=function.name)
+            if number % PAUSE_AFTER == 0:
+                await asyncio.sleep(0)
+        await self.make_room()
 
-    def _retry_broken(self, function: FunctionConfig) -> None:
+    def room_can_be_made(self, function: FunctionConfig) -> bool:
+        """Whether idle instances leave for one of that function: then it is seen to at once."""
+        now_s = self._clock.monotonic()
+        until_s, answer = self._answers.get(function.id, (0.0, False))
+        if now_s >= until_s:
+            self._room_wanted.set()
+            answer = self._room.can_be_made(function)
+            self._answers[function.id] = now_s + ANSWER_HOLDS_S, answer
+        return answer
+
+    async def make_room(self) -> None:
+        """Drain idle instances for those who have no room, and for workers that are short of memory."""
+        self._room_wanted.clear()
+        try:
+            now_s = self._clock.monotonic()
+            drain = self._room.evictions(self._short, now_s).drain
+            if drain:
+                for function in list(self._routes.functions()):
+                    await self._drain(function, drain, "making room")
+        except StoreUnavailable as error:
+            log.warning("no room made", reason=error.message)
+        except Exception:
+            log.exception("no room made")
+
+    def _begin(self, functions: list[FunctionConfig], now_s: float) -> None:
+        self._facts.note(now_s)
+        there = {function.id for function in functions}
+        self._facts.forget_all_but(there)
+        for function_id in self._histories.keys() - there:
+            del self._histories[function_id]
+        for function_id in self._retry_at_s.keys() - there:
+            del self._retry_at_s[function_id]
+        self._answers = {f: answer for f, answer in self._answers.items() if answer[0] > now_s}
+        self._short.clear()
+        if self._leaving:
+            self._leaving.prune((i for f in functions for i in self._routes.instances(f.id)), now_s)
+        if self._keep_alive is not None:
+            self._keep_alive.review(now_s)
+
+    async def _look_at(self, function: FunctionConfig, now_s: float, may_start: int | None) -> int:
+        """How many instances were started."""
+        self._retry_broken(function, now_s)
+        if not self._routes.serving(function).code_sha256 or self._sleeps(function):
+            self._histories.pop(function.id, None)
+            return 0
+        decision = decide(
+            function.limits,
+            self._facts.of(function, now_s),
+            self._histories.get(function.id),
+            now_s,
+            keep=keep(function, self._facts.activity(function, now_s), self._keep_alive),
+        )
+        self._histories[function.id] = decision.history
+        started = self._start(function, decision, may_start)
+        await self._drain(function, decision.drain, "scaling down")
+        return started
+
+    def _sleeps(self, function: FunctionConfig) -> bool:
+        """Nothing is there, asked for, or may be due: most functions, most of the time."""
+        return not (
+            self._routes.instances(function.id)
+            or self._demand.waiting(function.id)
+            or self._demand.starting(function)
+            or function.limits.min_instances
+            or (function.limits.keep_alive == KEEP_ALIVE_LEARNED and self._keep_alive is not None)
+        )
+
+    def _start(self, function: FunctionConfig, decision: Decision, may_start: int | None) -> int:
+        """As many as there may be; what load needs beyond that wants room."""
+        count = decision.start + decision.ahead
+        if may_start is not None:
+            count = min(count, may_start)
+        if count and not self._routes.has_room(self._routes.serving(function).memory_mb):
+            count = 0
+        if count < decision.start:
+            self._short[function.id] = decision.start - count
+        if not count or not self._demand.start(function, count):
+            return 0
+        log.info("scaling up", function=function.name, by=count)
+        return count
+
+    async def _drain(self, function: FunctionConfig, instance_ids: tuple[str, ...], why: str) -> None:
+        for instance in self._routes.instances(function.id):
+            if instance.instance_id in instance_ids and instance not in self._leaving:
+                log.info(why, function=function.name, instance=instance.instance_id)
+                await self._leaving.tell(instance, self._clock.monotonic())
+
+    def _retry_broken(self, function: FunctionConfig, now_s: float) -> None:
         if not self._routes.is_broken(function):
             self._retry_at_s.pop(function.id, None)
             return
-        now_s = self._clock.monotonic()
         due_s = self._retry_at_s.setdefault(function.id, now_s + RETRY_BROKEN_S)
         if now_s >= due_s and self._routes.instances(function.id):
             self._retry_at_s[function.id] = now_s + RETRY_BROKEN_S
             self._demand.try_again(function)
-
-    def _facts(self, function: FunctionConfig) -> FunctionFacts:
-        revision = self._routes.serving(function).revision
-        ours = [
-            self._instance_facts(instance, instance.revision == revision)
-            for instance in self._routes.instances(function.id)
-            if instance.status is InstanceStatus.READY and instance.revision is not None
-        ]
-        return FunctionFacts(
-            instances=tuple(ours),
-            starting=self._demand.starting(function),
-            waiting=self._demand.waiting(function.id),
-        )
-
-    def _instance_facts(self, instance: Instance, current: bool) -> InstanceFacts:
-        worker = self._routes.workers.get(instance.worker_id)
-        load: InstanceLoad | None = worker.instances.get(instance.instance_id) if worker else None
-        if worker is None or load is None:
-            return InstanceFacts(instance.instance_id, 0, 0.0, current, fresh=False)
-        age_s = (self._clock.now() - worker.last_heartbeat).total_seconds()
-        return InstanceFacts(
-            instance.instance_id, load.in_flight, load.idle_s, current, fresh=age_s < FACTS_TOO_OLD_S
-        )

@@ -41,7 +41,7 @@ class Occupant:
     """Calls of its function, per instance that takes them."""
     outdated: bool = False
     leaving: bool = False
-    """It drains: its memory will be free."""
+    """It drains: its memory will be free in a moment, or when its requests have ended."""
     fresh: bool = True
 
 
@@ -92,7 +92,8 @@ class _Ledger:
             if one.worker_id not in self._spaces:
                 continue
             if one.leaving:
-                self._give(one)
+                if not one.in_flight:
+                    self._give(one)
             elif one.fresh and not one.in_flight and one.idle_s >= idle_at_least_s:
                 self._idle[one.instance_id] = one
 

@@ -23,12 +23,11 @@ def decide(
     now_s: float = 0.0,
     *,
     keep: Keep | None = None,
-    room: int | None = None,
 ) -> Decision:
     """What to start and what to drain now.
 
     `history` is that of the last decision, on the same clock as `now_s`; without one, only this look
-    counts. `room` is how many more instances may start at all, None for any number.
+    counts. `keep` is how long idle instances stay, if not by the function's own two times.
     """
     keep = keep or Keep.fixed(limits)
     current, outdated, have = facts.current, facts.outdated, facts.have
@@ -38,7 +37,7 @@ def decide(
         capacity=limits.target_concurrency * have,
         stable_s=limits.instance_idle_timeout_s,
     )
-    may = _may_start(limits, have, facts.starting, room)
+    may = _may_start(limits, facts)
     start = min(may, max(0, _wanted(limits, facts, past, now_s) - have))
     ahead = min(may - start, max(0, keep.ahead - have - start))
     drain = [*_replaced(current, outdated)]
@@ -49,9 +48,8 @@ def decide(
     return Decision(start, ahead, tuple(drain), past)
 
 
-def _may_start(limits: Limits, have: int, starting: int, room: int | None) -> int:
-    may = min(limits.max_instances - have, limits.max_starts_in_flight - starting)
-    return max(0, may if room is None else min(may, room))
+def _may_start(limits: Limits, facts: FunctionFacts) -> int:
+    return max(0, min(limits.max_instances - facts.have, limits.max_starts_in_flight - facts.starting))
 
 
 def _wanted(limits: Limits, facts: FunctionFacts, past: History, now_s: float) -> int:

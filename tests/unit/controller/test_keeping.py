@@ -1,0 +1,95 @@
+"""Keep-alive as a policy has it: what it hears, and what becomes of what it says."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.controller.conftest import busy, function, idle
+
+from aether.domain.function import KEEP_ALIVE_LEARNED, Limits
+
+LEARNED = Limits(keep_alive=KEEP_ALIVE_LEARNED)
+
+
+class Windows:
+    """Implements `aether.controller.keeping.Policy`: on in fixed windows of the idle time."""
+
+    def __init__(self, *windows: tuple[float, float]) -> None:
+        self.windows = windows
+        self.heard: list[float | None] = []
+
+    def called(self, function_id: str, idle_s: float | None, at_s: float) -> None:
+        self.heard.append(idle_s)
+
+    def plan(self, function_id: str, idle_since_s: float) -> Windows:
+        return self
+
+    def is_on(self, idle_s: float) -> bool:
+        return any(start <= idle_s < end for start, end in self.windows)
+
+    def review(self, now_s: float) -> None:
+        """Nothing to learn."""
+
+    def forget(self, function_id: str) -> None:
+        """Nothing to forget."""
+
+
+async def test_an_instance_goes_when_the_plan_says_and_one_comes_back_ahead_of_the_call(make):
+    cluster = await make(keep_alive=Windows((0, 5), (20, 30)))
+    await cluster.put(function(limits=LEARNED))
+    await cluster.ready("a", busy(1))
+    await cluster.second()
+    await cluster.second({"a": idle(1)})
+    assert cluster.draining() == []
+    for second in range(2, 6):
+        await cluster.second({"a": idle(second)})
+    assert cluster.draining() == ["a"]
+    await cluster.lease.remove_instance("fn-1", "a")
+    del cluster.loads["a"]
+    await cluster.seconds(13)
+    assert await cluster.started() == {}
+    await cluster.seconds(3)
+    assert await cluster.started() == {"fn-1": 1}
+
+
+async def test_one_that_came_ahead_goes_when_its_time_is_over(make):
+    cluster = await make(keep_alive=Windows((4, 8)))
+    await cluster.put(function(limits=LEARNED))
+    await cluster.ready("served", busy(1))
+    await cluster.second()
+    await cluster.second({"served": idle(0.5)})
+    assert cluster.draining() == ["served"]
+    await cluster.lease.remove_instance("fn-1", "served")
+    del cluster.loads["served"]
+    await cluster.seconds(4)
+    await cluster.come_up("ahead", idle(0.5, calls=0))
+    await cluster.seconds(3)
+    assert cluster.draining() == []
+    await cluster.seconds(2)
+    assert cluster.draining() == ["ahead"]
+
+
+async def test_one_that_was_never_called_gets_no_instance_ahead(make):
+    cluster = await make(keep_alive=Windows((0, 1000)))
+    await cluster.put(function(limits=LEARNED))
+    await cluster.seconds(5)
+    assert await cluster.started() == {}
+
+
+async def test_the_policy_hears_how_long_it_was_idle(make):
+    policy = Windows((0, 1000))
+    cluster = await make(keep_alive=policy)
+    await cluster.put(function(limits=LEARNED))
+    await cluster.ready("a", idle(0.5, calls=3))
+    await cluster.second()
+    for second in range(1, 8):
+        await cluster.second({"a": idle(second, calls=3)})
+    await cluster.second({"a": idle(0.3, calls=5)})
+    assert policy.heard == [pytest.approx(8.5)]
+
+
+async def test_functions_that_do_not_learn_keep_to_their_times(make):
+    cluster = await make(keep_alive=Windows())
+    await cluster.put(function())
+    await cluster.ready("a", idle(100))
+    await cluster.seconds(3)
+    assert cluster.draining() == []
