@@ -17,13 +17,19 @@ READ_BYTES = 64 * 1024
 
 
 class FunctionServer:
-    """Listens on 127.0.0.1. `handle` says what to do with a request.
+    """Listens on 127.0.0.1. `handle` says what to do with a request; `arrived` hears of each as it comes.
 
     While `freeze` holds, connections are taken and requests wait, as with a paused VM; `hang` is for good.
     """
 
-    def __init__(self, handle: Callable[[Request], Reaction], respond_s: float) -> None:
+    def __init__(
+        self,
+        handle: Callable[[Request], Reaction],
+        respond_s: float,
+        arrived: Callable[[Request], None] = lambda _request: None,
+    ) -> None:
         self._handle = handle
+        self._arrived = arrived
         self._respond_s = respond_s
         self._running = asyncio.Event()
         self._running.set()
@@ -85,8 +91,11 @@ class FunctionServer:
     async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         collector = Collector()
         while data := await reader.read(READ_BYTES):
-            await self._running.wait()
             collector.feed(data)
+            for request in collector.complete:
+                if not _is_probe(request):
+                    self._arrived(request)
+            await self._running.wait()
             while collector.complete:
                 request = collector.complete.pop(0)
                 self._begin()

@@ -38,7 +38,7 @@ class SimulatedMachine:
         self._frozen = False
         self._runs.set()
         self._latch = EndLatch()
-        self._server = FunctionServer(self._handle, behaviour.respond_s)
+        self._server = FunctionServer(self._handle, behaviour.respond_s, self._arrived)
 
     async def listen(self) -> None:
         self.address = await self._server.listen()
@@ -101,6 +101,10 @@ class SimulatedMachine:
         self._console.write_line(stream, text)
         self.on_log(LogLine(stream, text, datetime.now(UTC), call_id))
 
+    def _arrived(self, request: Request) -> None:
+        if request.path != HEALTH_PATH:
+            self.log("stdout", f"{request.method} {request.path}", request.header("x-call-id"))
+
     def _handle(self, request: Request) -> Reaction:
         if request.path == HEALTH_PATH:
             well = time.monotonic() - self._listens_since_s >= self._behaviour.well_after_s
@@ -136,7 +140,6 @@ class SimulatedMachine:
         return Broken.ABORTED
 
     def _answer(self, request: Request) -> Answer:
-        self.log("stdout", f"{request.method} {request.path}", request.header("x-call-id"))
         status = int(request.header("x-simulated-status") or 200)
         return status, {
             "instance_id": self.spec.instance_id,
