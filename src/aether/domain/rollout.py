@@ -11,6 +11,8 @@ class RolloutStatus(StrEnum):
     PENDING = "pending"
     """No instance of it was ready yet, and none failed."""
     READY = "ready"
+    CRASHING = "crashing"
+    """It gets ready, and its instances end by themselves, one after the other; calls get 502 meanwhile."""
     FAILED = "failed"
     """It did not start; the last good version serves, where there is one."""
 

@@ -2,59 +2,36 @@
 
 One bounded queue per function, first in first out. Whenever an instance appears or one of its
 requests ends, the longest waiting request gets it. Starts follow demand: N waiting requests at
-hard concurrency C want ceil(N / C) instances, up to the function's limit; what is on its way counts.
+hard concurrency C want ceil(N / C) instances, up to the function's limits; what is on its way counts.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
-import structlog
 
 from aether.domain.deadline import Deadline
-from aether.domain.errors import (
-    AetherError,
-    DeadlineExceeded,
-    FunctionNotFound,
-    InstanceFailed,
-    NoCapacity,
-    NoCode,
-    OverLimit,
-    QueueFull,
-)
+from aether.domain.errors import DeadlineExceeded, FunctionNotFound
 from aether.domain.function import FunctionConfig
-from aether.domain.job import JobReply
-from aether.gateway.backoff import Backoff
-from aether.gateway.routes import RouteTable, Slot
-from aether.gateway.starts import Starts
+from aether.domain.rollout import Rollout
+from aether.gateway.grant import Grant, granted
+from aether.gateway.places import Slot
+from aether.gateway.provisioner import Provisioner
+from aether.gateway.routes import RouteTable
+from aether.gateway.waiting_requests import WaitingRequests
 from aether.ports.clock import Clock
 from aether.ports.job_queue import JobQueue
 
-log = structlog.get_logger()
-
 MAX_WAITING = 10_000
 LOOK_AGAIN_S = 1.0
-"""How often those who wait are looked at although nothing has happened, and how long after a worker
-said that it is full none is asked for the same function: heartbeats tell of room once a second."""
-
-Waiters = deque[asyncio.Future[Slot]]
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """An instance with a place for the request, and what it took to have it."""
-
-    slot: Slot
-    cold: bool
-    phases: Mapping[str, float]
-    """Milliseconds; `queue` always, and those of the start for a cold one."""
+"""How often those who wait are looked at although nothing has happened."""
+FIRST_REST_S, LONGEST_REST_S = 0.005, 0.5
+"""How long an instance that is full with other gateways' requests is not asked again; doubled each time."""
 
 
 class Activator:
-    """Owned by a gateway; `run` has to be running for anything to be granted."""
+    """Owned by a gateway; `run` has to be running for any start to be asked for."""
 
     def __init__(
         self,
@@ -67,24 +44,16 @@ class Activator:
     ) -> None:
         self._routes = routes
         self._clock = clock
-        self._max_waiting = max_waiting
-        self._waiting = 0
-        self._queues: dict[str, Waiters] = {}
-        self._full_until_s: dict[str, float] = {}
-        self._short: dict[str, int] = {}
-        self.room_can_be_made: Callable[[FunctionConfig], bool] = lambda _function: False
-        """Whether idle instances leave for one of that function; the controller knows, and sees to it."""
+        self._requests = WaitingRequests(routes, max_waiting)
         self._dirty: set[str] = set()
         self._wake = asyncio.Event()
-        self._backoff = Backoff(clock)
-        self._starts = Starts(
+        self._provisioner = Provisioner(
+            routes,
             jobs,
             clock,
             reply_to=f"gateway:{gateway_id}:replies",
             changed=self.changed,
-            started=self._start_worked,
-            failed=self._start_failed,
-            refused=self._fail,
+            fail=self._requests.fail,
         )
         routes.on_change = self.changed
 
@@ -92,88 +61,105 @@ class Activator:
 
     def idle(self, function_id: str) -> bool:
         """Nobody waits: whoever comes now need not queue."""
-        return function_id not in self._queues
+        return function_id not in self._requests.functions
 
-    async def acquire(self, function: FunctionConfig, deadline: Deadline) -> Grant:
-        """Wait for a place.
+    async def acquire(
+        self,
+        function: FunctionConfig,
+        deadline: Deadline,
+        *,
+        arrived_at: float | None = None,
+        again: bool = False,
+        avoid: Slot | None = None,
+    ) -> Grant:
+        """Wait for a place, in the order of `arrived_at` (perf_counter; now, unless told).
 
-        Raises OverLimit, QueueFull, NoCapacity, InstanceFailed (the start failed; console in the
-        hint), FunctionNotFound (deleted meanwhile), DeadlineExceeded.
+        `again` is for who had a place that came to nothing: the bounds don't keep it out; `avoid` is
+        the instance of that place, where another is better. Raises OverLimit, QueueFull, NoCapacity,
+        InstanceFailed (what should start doesn't; console in the hint), FunctionNotFound (deleted
+        meanwhile), DeadlineExceeded.
         """
-        self._check_bounds(function)
+        if not again:
+            self._requests.check(function)
+        refusal = self._provisioner.refusal(function)
+        if refusal is not None:
+            raise refusal
         began_s = self._clock.monotonic()
-        waiters = self._queues.setdefault(function.id, deque())
-        waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        waiters.append(waiter)
-        self._waiting += 1
+        arrived_at = time.perf_counter() if arrived_at is None else arrived_at
+        waiter = self._requests.join(function.id, arrived_at, avoid)
         self.changed(function.id)
         try:
             async with asyncio.timeout(deadline.remaining_s(began_s)):
-                slot = await waiter
+                slot = await waiter.place
         except (TimeoutError, asyncio.CancelledError) as ended:
             # It may have been granted in the very turn of the loop in which the wait ended.
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.release(waiter.result())
+            if waiter.place.done() and not waiter.place.cancelled() and waiter.place.exception() is None:
+                self.release(waiter.place.result())
             if isinstance(ended, asyncio.CancelledError):
                 raise
-            phase = "boot" if self._starts.count(function.id) else "queue"
             raise DeadlineExceeded(
-                f"no instance of {function.name} was ready before the deadline (phase: {phase})"
+                f"no instance of {function.name} could take the request before the deadline "
+                f"(phase: {self._provisioner.phase(function.id)})"
             ) from None
         finally:
-            self._waiting -= 1
-            self._leave(function.id, waiter)
-        return self._grant(slot, began_s)
+            self._requests.leave(function.id, waiter)
+        waited_ms = (self._clock.monotonic() - began_s) * 1000
+        start = self._provisioner.starts.phases_since(slot.instance.instance_id, began_s)
+        return granted(slot, waited_ms, start)
 
     def release(self, slot: Slot) -> None:
-        """A request that was granted has ended."""
-        slot.in_flight -= 1
-        if slot.instance.function_id in self._queues:
-            self.changed(slot.instance.function_id)
+        """A request that was granted has ended: who waits longest has its place."""
+        self._routes.release(slot)
+        self._place_came_free(slot.instance.function_id)
 
-    # What the controller asks
+    def refused_full(self, slot: Slot) -> None:
+        """Other gateways' requests fill it: it rests, and then is asked again."""
+        places = self._routes.places(slot.instance.function_id)
+        if places is None:
+            slot.in_flight -= 1
+            return
+        places.rest(slot)
+        rest_s = min(FIRST_REST_S * 2 ** min(slot.refusals - 1, 10), LONGEST_REST_S)
+        asyncio.get_running_loop().call_later(rest_s, self._rested, slot)
 
-    def waiting(self, function_id: str) -> int:
-        return len(self._queues.get(function_id, ()))
+    # What the controller and the API ask
 
-    def starting(self, function: FunctionConfig) -> int:
-        """Instances of the version that serves now, on their way."""
-        return self._starts.count(function.id, self._routes.serving(function).revision)
+    @property
+    def room_can_be_made(self) -> Callable[[FunctionConfig], bool]:
+        """Whether idle instances leave for one of that function; the controller knows, and sees to it."""
+        return self._provisioner.room.can_be_made
+
+    @room_can_be_made.setter
+    def room_can_be_made(self, told: Callable[[FunctionConfig], bool]) -> None:
+        self._provisioner.room.can_be_made = told
 
     def missing_room(self) -> Mapping[str, int]:
         """Instances that those who wait need and no worker has room for, by function id."""
-        return {
-            function_id: count for function_id, count in self._short.items() if function_id in self._queues
-        }
+        missing = self._provisioner.room.missing
+        return {f: count for f, count in missing.items() if f in self._requests.functions}
+
+    def waiting(self, function_id: str) -> int:
+        return self._requests.count(function_id)
+
+    def starting(self, function: FunctionConfig) -> int:
+        """Instances of the version that serves now, on their way."""
+        return self._provisioner.starting(function)
 
     def start(self, function: FunctionConfig, count: int) -> bool:
-        """Ask for `count` instances of the version that serves now, ahead of any request.
-
-        Of one that keeps failing none, until some time has passed: False then.
-        """
-        if self._backoff.holds(function.id, self._routes.serving(function).revision):
-            return False
-        self._ask(function, count)
-        return True
+        """As `Provisioner.start`."""
+        return self._provisioner.start(function, count)
 
     def start_newest(self, function: FunctionConfig) -> None:
-        """See to it that an instance of the newest version is there or on its way, whatever failed before.
-
-        Raises NoCode, NoCapacity.
-        """
-        if not function.version.code_sha256:
-            raise NoCode(f"{function.name} has no code yet")
-        present = any(s.serves(function.version.revision) for s in self._routes.slots(function.id))
-        if present or self._starts.count(function.id, function.version.revision):
-            return
-        if not self._routes.has_room(function.version.memory_mb):
-            raise self._no_capacity(function)
-        self._routes.rollouts.tried_again(function.id)
-        self.try_again(function)
+        """As `Provisioner.start_newest`."""
+        self._provisioner.start_newest(function)
 
     def try_again(self, function: FunctionConfig) -> None:
-        """Start the newest version although it failed before: it may have been bad luck."""
-        self._starts.ask(function, function.version)
+        """As `Provisioner.try_again`."""
+        self._provisioner.try_again(function)
+
+    def rollout(self, function: FunctionConfig) -> Rollout:
+        """As `Provisioner.rollout`."""
+        return self._provisioner.rollout(function)
 
     # How it works
 
@@ -185,7 +171,7 @@ class Activator:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._starts.run(), name="starts")
+            group.create_task(self._provisioner.starts.run(), name="starts")
             group.create_task(self._look_again(), name="waiting requests")
             while True:
                 await self._wake.wait()
@@ -196,121 +182,32 @@ class Activator:
     async def _look_again(self) -> None:
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
-            now_s = self._clock.monotonic()
-            self._full_until_s = {f: until_s for f, until_s in self._full_until_s.items() if until_s > now_s}
-            for function_id in self._queues:
+            for function_id in self._requests.functions:
                 self.changed(function_id)
-
-    def _check_bounds(self, function: FunctionConfig) -> None:
-        waiting = self.waiting(function.id)
-        if waiting >= function.limits.max_waiting:
-            raise OverLimit(
-                f"{waiting} requests already wait for {function.name}",
-                hint="raise max_waiting or max_instances of the function, or call it less",
-            )
-        if self._waiting >= self._max_waiting:
-            raise QueueFull(f"{self._waiting} requests already wait at this gateway", hint="try again later")
-
-    def _leave(self, function_id: str, waiter: asyncio.Future[Slot]) -> None:
-        waiters = self._queues.get(function_id)
-        if waiters is None:
-            return
-        if waiter in waiters:
-            waiters.remove(waiter)
-        if not waiters:
-            del self._queues[function_id]
-
-    def _grant(self, slot: Slot, began_s: float) -> Grant:
-        """`queue` is what the wait took beyond the start itself."""
-        waited_ms = (self._clock.monotonic() - began_s) * 1000
-        start = self._starts.phases_since(slot.instance.instance_id, began_s)
-        if start is None:
-            return Grant(slot, cold=False, phases={"queue": waited_ms})
-        return Grant(slot, cold=True, phases={"queue": max(0.0, waited_ms - sum(start.values())), **start})
 
     def _plan(self, function_id: str) -> None:
         function = self._routes.find(function_id)
         if function is None:
-            self._backoff.forget(function_id)
-            self._short.pop(function_id, None)
-            self._fail(function_id, FunctionNotFound("the function was deleted while the request waited"))
+            self._provisioner.forget(function_id)
+            gone = FunctionNotFound("the function was deleted while the request waited")
+            self._requests.fail(function_id, gone)
             return
-        self._starts.arrived(function_id, (s.instance.instance_id for s in self._routes.slots(function_id)))
-        waiters = self._queues.get(function_id)
-        if waiters is not None:
-            self._hand_over(function, waiters)
-            self._ask_for_waiting(function, len(waiters))
+        slots = self._routes.slots(function_id)
+        self._provisioner.starts.arrived(function_id, (slot.instance.instance_id for slot in slots))
+        waiting = self._requests.hand_over(function)
+        if waiting:
+            error = self._provisioner.see_to(function, waiting)
+            if error is not None:
+                self._requests.fail(function_id, error)
 
-    def _hand_over(self, function: FunctionConfig, waiters: Waiters) -> None:
-        while waiters:
-            if not waiters[0].done():
-                slot = self._routes.pick(function)
-                if slot is None:
-                    return
-                waiters[0].set_result(slot)
-            waiters.popleft()
+    def _place_came_free(self, function_id: str) -> None:
+        if function_id in self._requests.functions:
+            function = self._routes.find(function_id)
+            if function is not None:
+                self._requests.hand_over(function)
 
-    def _ask_for_waiting(self, function: FunctionConfig, waiting: int) -> None:
-        starting = self.starting(function)
-        ready = self._routes.ready(function)
-        wanted = -(-waiting // function.limits.max_concurrency)
-        missing = min(wanted, function.limits.max_instances - ready) - starting
-        self._short.pop(function.id, None)
-        if missing <= 0:
-            return
-        full = self._full_until_s.get(function.id, 0.0) > self._clock.monotonic()
-        if not full and self._routes.has_room(self._routes.serving(function).memory_mb):
-            self._ask(function, missing)
-            return
-        self._short[function.id] = missing
-        if not self.room_can_be_made(function) and not ready and not starting:
-            self._fail(function.id, self._no_capacity(function))
-
-    def _ask(self, function: FunctionConfig, count: int) -> None:
-        for _ in range(count):
-            self._starts.ask(function, self._routes.serving(function))
-
-    def _no_capacity(self, function: FunctionConfig) -> NoCapacity:
-        if not self._routes.workers:
-            return NoCapacity("no worker is there to start an instance", hint="start a worker")
-        if all(worker.draining for worker in self._routes.workers.values()):
-            return NoCapacity("every worker drains, and starts nothing any more", hint="start a worker")
-        need = self._routes.serving(function).memory_mb
-        return NoCapacity(
-            f"no worker has {need} MiB free for an instance of {function.name}",
-            hint="add a worker, or lower memory_mb of the function",
-        )
-
-    def _start_worked(self, reply: JobReply) -> None:
-        self._backoff.forget(reply.function_id)
-        self._routes.rollouts.started(reply)
-
-    def _start_failed(self, reply: JobReply) -> None:
-        """Those who wait are told, unless something else can serve them: the last good version, say."""
-        function = self._routes.find(reply.function_id)
-        if function is None:
-            return
-        log.warning("start failed", function=function.name, revision=reply.revision, reason=reply.error)
-        if not reply.capacity:
-            self._backoff.failed(function.id, reply.revision)
-            self._routes.rollouts.failed(function, reply)
-        if reply.revision != self._routes.serving(function).revision:
-            return
-        if reply.capacity:
-            self._full_until_s[function.id] = self._clock.monotonic() + LOOK_AGAIN_S
-        if self._routes.ready(function) or self.starting(function):
-            return
-        if reply.capacity:
-            self._short[function.id] = 1
-            if not self.room_can_be_made(function):
-                self._fail(function.id, NoCapacity(reply.error))
-        else:
-            error = f"{function.name} did not start: {reply.error}"
-            self._fail(
-                function.id, InstanceFailed(error, hint=reply.console_tail or None, component="worker")
-            )
-
-    def _fail(self, function_id: str, error: AetherError) -> None:
-        for waiter in self._queues.get(function_id, ()):
-            if not waiter.done():
-                waiter.set_exception(error)
+    def _rested(self, slot: Slot) -> None:
+        places = self._routes.places(slot.instance.function_id)
+        if places is not None:
+            places.rested(slot)
+            self._place_came_free(slot.instance.function_id)

@@ -1,20 +1,27 @@
-"""Pauses between starts that nobody waits for, of a version that keeps failing."""
+"""Pauses for what keeps failing: starts that fail, and instances that end by themselves soon after."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aether.domain.worker import Failures, Worker
+from aether.gateway.trouble import Trouble
 from aether.ports.clock import Clock
 
 FIRST_S = 1.0
 LONGEST_S = 60.0
+CRASHES = 3
+"""So many in a row are a loop. One or two may be the doing of a request: the next gets a fresh instance."""
+_LONGEST_EXPONENT = 10
 
 
 @dataclass(frozen=True, slots=True)
-class _Pause:
+class _Failed:
     revision: int
-    length_s: float
-    until_s: float
+    in_a_row: int
+    at_s: float
+    reason: str
+    console_tail: str
 
 
 class Backoff:
@@ -22,18 +29,77 @@ class Backoff:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._pauses: dict[str, _Pause] = {}
+        self._starts: dict[str, _Failed] = {}
+        self._crashes: dict[str, dict[str, _Failed]] = {}
+        """By function and worker id, as the workers' last heartbeats told."""
+        self._told: dict[str, frozenset[str]] = {}
 
-    def failed(self, function_id: str, revision: int) -> None:
-        before = self._pauses.get(function_id)
-        known = before is not None and before.revision == revision
-        length_s = min(before.length_s * 2, LONGEST_S) if before is not None and known else FIRST_S
-        self._pauses[function_id] = _Pause(revision, length_s, self._clock.monotonic() + length_s)
+    def failed(self, function_id: str, revision: int, reason: str, console_tail: str = "") -> None:
+        """A start failed. Those that were under way with it are the same failure."""
+        now_s = self._clock.monotonic()
+        before = self._starts.get(function_id)
+        in_a_row = before.in_a_row if before is not None and before.revision == revision else 0
+        if before is None or not in_a_row or now_s >= before.at_s + _pause_s(in_a_row):
+            in_a_row += 1
+            self._starts[function_id] = _Failed(revision, in_a_row, now_s, reason, console_tail)
+
+    def worked(self, function_id: str) -> None:
+        """A start worked; whether the instance lives is its worker's to tell."""
+        self._starts.pop(function_id, None)
+
+    def heard(self, worker: Worker) -> None:
+        """A heartbeat, which tells all that the worker knows of crashes."""
+        now_s = self._clock.monotonic()
+        for function_id in self._told.pop(worker.id, frozenset()) - worker.failures.keys():
+            self._forget_crashes(function_id, worker.id)
+        for function_id, failures in worker.failures.items():
+            self._crashes.setdefault(function_id, {})[worker.id] = _crashed(failures, now_s)
+        if worker.failures:
+            self._told[worker.id] = frozenset(worker.failures)
+
+    def gone(self, worker_id: str) -> None:
+        """The worker is there no more."""
+        for function_id in self._told.pop(worker_id, frozenset()):
+            self._forget_crashes(function_id, worker_id)
 
     def forget(self, function_id: str) -> None:
-        """A start worked, or the function is gone."""
-        self._pauses.pop(function_id, None)
+        """The function is there no more."""
+        self._starts.pop(function_id, None)
+        self._crashes.pop(function_id, None)
 
-    def holds(self, function_id: str, revision: int) -> bool:
-        pause = self._pauses.get(function_id)
-        return pause is not None and pause.revision == revision and self._clock.monotonic() < pause.until_s
+    def trouble(self, function_id: str, revision: int) -> Trouble | None:
+        """What there is with that revision."""
+        loop = self.crash_loop(function_id, revision)
+        start = self._starts.get(function_id)
+        if start is None or start.revision != revision:
+            return loop
+        left_s = max(0.0, start.at_s + _pause_s(start.in_a_row) - self._clock.monotonic())
+        if loop is not None and loop.pause_s >= left_s:
+            return loop
+        return Trouble("did not start", start.in_a_row, left_s, start.reason, start.console_tail)
+
+    def crash_loop(self, function_id: str, revision: int) -> Trouble | None:
+        """Whether instances of that revision get ready and end, one after the other."""
+        crashes = [f for f in self._crashes.get(function_id, {}).values() if f.revision == revision]
+        in_a_row = sum(failed.in_a_row for failed in crashes)
+        if in_a_row < CRASHES:
+            return None
+        last = max(crashes, key=lambda failed: failed.at_s)
+        until_s = last.at_s + _pause_s(in_a_row - CRASHES + 1)
+        left_s = max(0.0, until_s - self._clock.monotonic())
+        return Trouble("keeps ending", in_a_row, left_s, last.reason, last.console_tail)
+
+    def _forget_crashes(self, function_id: str, worker_id: str) -> None:
+        by_worker = self._crashes.get(function_id, {})
+        by_worker.pop(worker_id, None)
+        if not by_worker:
+            self._crashes.pop(function_id, None)
+
+
+def _crashed(failures: Failures, now_s: float) -> _Failed:
+    at_s = now_s - failures.ago_s
+    return _Failed(failures.revision, failures.in_a_row, at_s, failures.reason, failures.console_tail)
+
+
+def _pause_s(in_a_row: int) -> float:
+    return float(min(FIRST_S * 2 ** min(in_a_row - 1, _LONGEST_EXPONENT), LONGEST_S))

@@ -9,7 +9,7 @@ from datetime import datetime
 from aether.domain.deadline import Deadline
 from aether.domain.function import FunctionConfig
 from aether.domain.invocation import Invocation, InvocationStatus
-from aether.gateway.routes import Slot
+from aether.gateway.places import Slot
 from aether.http import Exchange, Outcome, Request
 
 ERROR_HEADER = b"x-aether-error"

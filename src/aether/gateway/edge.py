@@ -22,10 +22,11 @@ from aether.domain.instance import InstanceStatus
 from aether.gateway.activator import Activator
 from aether.gateway.call import Call
 from aether.gateway.metrics import GatewayMetrics
+from aether.gateway.places import Slot
 from aether.gateway.platform_errors import BodyTooLarge, answer_for, call_id_of, failure_of, refusal
 from aether.gateway.prefix import check_path, check_reference
 from aether.gateway.recorder import Recorder
-from aether.gateway.routes import RouteTable, Slot
+from aether.gateway.routes import RouteTable
 from aether.http import (
     Answer,
     Exchange,
@@ -147,12 +148,12 @@ class Edge:
 
         None for what the management API answers. Raises FunctionNotFound, BadRequest.
         """
-        if self._routes.has_hosts:
+        if self._routes.names.has_hosts:
             host = request.host.lower().partition(b":")[0].removesuffix(b".").decode("latin-1")
-            function = self._routes.find_by_host(host)
+            function = self._routes.names.find_by_host(host)
             if function is not None:
                 return function, request.target
-            if self._routes.owns_host(host):
+            if self._routes.names.owns_host(host):
                 raise _not_found(host)
         match = _INVOCATION.fullmatch(request.target)
         if match is None:
@@ -253,9 +254,11 @@ class Edge:
         slot, call.slot = call.slot, None
         if slot is None:
             return
-        self._activator.release(slot)
-        if why.detail != "full":
-            slot.lost = True
+        if why.detail == "full":
+            self._activator.refused_full(slot)
+        else:
+            self._activator.release(slot)
+            self._routes.lose(slot)
             log.info(
                 "instance not reached, trying another",
                 call_id=call.call_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 
@@ -11,9 +10,12 @@ import structlog
 
 from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig, Version
-from aether.domain.instance import Instance, InstanceStatus
+from aether.domain.instance import Instance
 from aether.domain.worker import Worker
+from aether.gateway.names import Names
+from aether.gateway.places import Places, Slot
 from aether.gateway.rollouts import Rollouts
+from aether.gateway.settling import Settling
 from aether.ports.registry import Change, Entry, Registry, View
 
 log = structlog.get_logger()
@@ -21,66 +23,29 @@ log = structlog.get_logger()
 RETRY_WATCH_S = 0.5
 
 
-class Slot:
-    """An instance as this gateway sees it: the record, and the requests it has there itself."""
-
-    __slots__ = ("in_flight", "instance", "lost")
-
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
-        self.in_flight = 0
-        self.lost = False
-        """It refused or could not be reached: not chosen until the registry says something new."""
-
-    def serves(self, revision: int) -> bool:
-        """Whether it may get requests meant for that revision; a foreign worker's tells none."""
-        return (
-            self.instance.status is InstanceStatus.READY
-            and not self.lost
-            and self.instance.revision in (revision, None)
-        )
-
-
 class RouteTable:
     """Functions, instances and workers, as last known. Reads touch no store and never wait."""
 
     def __init__(self, base_domain: str = "") -> None:
-        self._base_domain = base_domain
+        self.names = Names(base_domain)
+        self._functions = self.names.functions
+        self.find = self.names.find
         self.on_change: Callable[[str], None] = lambda _function_id: None
         """Called with a function's id whenever its configuration or its instances changed."""
         self.on_ready: Callable[[FunctionConfig], None] = lambda _function: None
         """Called when an instance of a function's newest version is ready."""
+        self.on_worker: Callable[[Worker], None] = lambda _worker: None
+        """Called with a worker's heartbeat."""
+        self.on_worker_gone: Callable[[str], None] = lambda _worker_id: None
         self.loaded = asyncio.Event()
         self.workers: dict[str, Worker] = {}
         self.revision = 0
-        self._functions: dict[str, FunctionConfig] = {}
-        self._ids_by_name: dict[str, str] = {}
         self._slots: dict[str, dict[str, Slot]] = {}
-        self._ids_by_domain: dict[str, str] = {}
+        self._places: dict[str, Places] = {}
         self.rollouts = Rollouts()
-        self._settling: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._settling = Settling()
 
     # What requests ask
-
-    def find(self, id_or_name: str) -> FunctionConfig | None:
-        return self._functions.get(self._ids_by_name.get(id_or_name, id_or_name))
-
-    @property
-    def has_hosts(self) -> bool:
-        """Whether any host name can mean a function."""
-        return bool(self._base_domain or self._ids_by_domain)
-
-    def find_by_host(self, host: str) -> FunctionConfig | None:
-        """The function that has this domain, or the name before the base domain."""
-        function_id = self._ids_by_domain.get(host)
-        if function_id is not None:
-            return self._functions.get(function_id)
-        name, dot, rest = host.partition(".")
-        return self.find(name) if dot and rest == self._base_domain else None
-
-    def owns_host(self, host: str) -> bool:
-        """Whether such a host can only mean a function, there or not."""
-        return bool(self._base_domain) and host.endswith("." + self._base_domain)
 
     def functions(self) -> Iterable[FunctionConfig]:
         return self._functions.values()
@@ -97,22 +62,33 @@ class RouteTable:
             return function.good
         return function.version
 
-    def pick(self, function: FunctionConfig) -> Slot | None:
+    def pick(self, function: FunctionConfig, avoid: Slot | None = None) -> Slot | None:
         """An instance with room, the less loaded of two random ones; one request more is counted on it."""
-        revision = self.serving(function).revision
-        limit = function.limits.max_concurrency
-        free = [s for s in self.slots(function.id) if s.in_flight < limit and s.serves(revision)]
-        if not free:
-            return None
-        pair = random.sample(free, 2) if len(free) > 1 else free
-        slot = min(pair, key=lambda s: s.in_flight)
-        slot.in_flight += 1
-        return slot
+        places = self._places.get(function.id)
+        return None if places is None else places.take(avoid)
+
+    def places(self, function_id: str) -> Places | None:
+        """None for a function that is not there."""
+        return self._places.get(function_id)
+
+    def release(self, slot: Slot) -> None:
+        """A request that was counted on it has ended."""
+        places = self._places.get(slot.instance.function_id)
+        if places is None:
+            slot.in_flight -= 1
+        else:
+            places.give_back(slot)
+
+    def lose(self, slot: Slot) -> None:
+        """It can't be reached, or refuses: not to be chosen until the registry says something new."""
+        if not slot.lost:
+            slot.lost = True
+            self.changed(slot.instance.function_id)
 
     def ready(self, function: FunctionConfig) -> int:
         """How many instances serve now, with room or without."""
-        revision = self.serving(function).revision
-        return sum(slot.serves(revision) for slot in self.slots(function.id))
+        places = self._places.get(function.id)
+        return 0 if places is None else places.ready
 
     def has_room(self, memory_mib: int) -> bool:
         """Whether any worker says it could start such an instance."""
@@ -124,6 +100,19 @@ class RouteTable:
         return self.rollouts.is_broken(function)
 
     # How it is kept current
+
+    def changed(self, function_id: str) -> None:
+        """Its configuration, its instances, or which version serves, may be another."""
+        function = self._functions.get(function_id)
+        if function is None:
+            self._places.pop(function_id, None)
+        else:
+            places = self._places.get(function_id)
+            if places is None:
+                places = self._places[function_id] = Places()
+            revision = self.serving(function).revision
+            places.renew(self.slots(function_id), revision, function.limits.max_concurrency)
+        self.on_change(function_id)
 
     async def follow(self, registry: Registry) -> None:
         """For ever. While the registry is away, everything stays as last known."""
@@ -147,10 +136,7 @@ class RouteTable:
                 return known is config
             return known == config or known.version.revision > config.version.revision
 
-        if not done():
-            future = asyncio.get_running_loop().create_future()
-            self._settling.append((done, future))
-            await future
+        await self._settling.until(done)
 
     def _load(self, view: View) -> None:
         gone = self._keys() - view.entries.keys()
@@ -170,10 +156,7 @@ class RouteTable:
 
     def _after(self, revision: int) -> None:
         self.revision = revision
-        for done, future in self._settling:
-            if done() and not future.done():
-                future.set_result(None)
-        self._settling = [(done, future) for done, future in self._settling if not future.done()]
+        self._settling.look()
 
     def _keys(self) -> set[str]:
         keys = {f"/workers/{w}" for w in self.workers} | {f"/config/functions/{f}" for f in self._functions}
@@ -183,28 +166,12 @@ class RouteTable:
         match entry:
             case Worker():
                 self.workers[entry.id] = entry
+                self.on_worker(entry)
             case Instance():
                 self._put_instance(entry)
             case FunctionConfig():
-                self._put_function(entry)
-
-    def _put_function(self, config: FunctionConfig) -> None:
-        self._unindex(self._functions.get(config.id))
-        self._functions[config.id] = config
-        self._ids_by_name[config.name] = config.id
-        self._ids_by_domain.update(dict.fromkeys(config.domains, config.id))
-        self.on_change(config.id)
-
-    def _unindex(self, config: FunctionConfig | None) -> None:
-        """Take a function's names away, unless another has them by now."""
-        if config is None:
-            return
-        for index, name in (
-            (self._ids_by_name, config.name),
-            *((self._ids_by_domain, d) for d in config.domains),
-        ):
-            if index.get(name) == config.id:
-                del index[name]
+                self.names.put(entry)
+                self.changed(entry.id)
 
     def _put_instance(self, instance: Instance) -> None:
         slots = self._slots.setdefault(instance.function_id, {})
@@ -217,21 +184,22 @@ class RouteTable:
         if function is not None and function.version.revision == instance.revision:
             self.rollouts.ready(function)
             self.on_ready(function)
-        self.on_change(instance.function_id)
+        self.changed(instance.function_id)
 
     def _remove(self, key: str) -> None:
         match key.split("/"):
             case ["", "workers", worker_id]:
                 self.workers.pop(worker_id, None)
+                self.on_worker_gone(worker_id)
             case ["", "functions", function_id, "instances", instance_id]:
                 slots = self._slots.get(function_id, {})
                 slot = slots.pop(instance_id, None)
                 if not slots:
                     self._slots.pop(function_id, None)
                 if slot is not None:
-                    slot.lost = True
-                self.on_change(function_id)
+                    slot.gone()
+                self.changed(function_id)
             case ["", "config", "functions", function_id]:
-                self._unindex(self._functions.pop(function_id, None))
+                self.names.remove(function_id)
                 self.rollouts.forget(function_id)
-                self.on_change(function_id)
+                self.changed(function_id)

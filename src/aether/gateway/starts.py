@@ -26,6 +26,7 @@ MAX_PHASES = 10_000
 @dataclass(slots=True)
 class _Start:
     revision: int
+    asked_at_s: float
     expires_at_s: float
     instance_id: str | None = None
 
@@ -65,6 +66,15 @@ class Starts:
         starts = self._starts.get(function_id, {}).values()
         return sum(revision is None or start.revision == revision for start in starts)
 
+    def longest_s(self, function_id: str) -> float | None:
+        """How long ago the first of those under way was asked for."""
+        asked_at_s = [start.asked_at_s for start in self._starts.get(function_id, {}).values()]
+        return self._clock.monotonic() - min(asked_at_s) if asked_at_s else None
+
+    def any_told(self, function_id: str) -> bool:
+        """Whether a worker says of one that it is ready, though it isn't in the registry yet."""
+        return any(start.instance_id for start in self._starts.get(function_id, {}).values())
+
     def phases_since(self, instance_id: str, since_s: float) -> Mapping[str, float] | None:
         """Milliseconds that its start took, by phase, if it became ready after `since_s`."""
         ready_at_s, phases = self._phases.get(instance_id, (0.0, None))
@@ -73,15 +83,18 @@ class Starts:
     def ask(self, function: FunctionConfig, version: Version) -> None:
         """One instance of that version, from any worker."""
         request_id = new_id("req")
-        expires_at_s = self._clock.monotonic() + START_BUDGET_S
-        self._starts.setdefault(function.id, {})[request_id] = _Start(version.revision, expires_at_s)
+        now_s = self._clock.monotonic()
+        start = _Start(version.revision, now_s, now_s + START_BUDGET_S)
+        self._starts.setdefault(function.id, {})[request_id] = start
         self._outbox.append(self._job(request_id, function.id, version))
         self._wake.set()
 
     def arrived(self, function_id: str, instance_ids: Iterable[str]) -> None:
         """These are in the registry: they are not on their way any more."""
+        starts = self._starts.get(function_id)
+        if not starts:
+            return
         present = set(instance_ids)
-        starts = self._starts.get(function_id, {})
         for request_id in [r for r, start in starts.items() if start.instance_id in present]:
             del starts[request_id]
 
@@ -136,7 +149,9 @@ class Starts:
             start.instance_id = reply.instance_id
             now_s = self._clock.monotonic()
             start.expires_at_s = now_s + SEEN_AFTER_REPLY_S
-            self._phases[reply.instance_id] = now_s, reply.phases
+            # What the worker didn't take itself, the job took to find one.
+            place_ms = (now_s - start.asked_at_s) * 1000 - sum(reply.phases.values())
+            self._phases[reply.instance_id] = now_s, {"place": max(0.0, place_ms), **reply.phases}
             self._started(reply)
             while len(self._phases) > MAX_PHASES:
                 del self._phases[next(iter(self._phases))]

@@ -16,7 +16,7 @@ from aether.adapters.memory.registry import MemoryRegistry
 from aether.domain.function import FunctionConfig, Limits, Version
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import Worker
-from aether.gateway.activator import Activator
+from aether.gateway.activator import MAX_WAITING, Activator
 from aether.gateway.routes import RouteTable
 from aether.ports.registry import Lease
 
@@ -61,10 +61,10 @@ class Parts:
 
 
 @asynccontextmanager
-async def assembled() -> AsyncIterator[Parts]:
+async def assembled(max_waiting: int = MAX_WAITING) -> AsyncIterator[Parts]:
     clock = SystemClock()
     registry, jobs, routes = MemoryRegistry(), MemoryJobQueue(clock), RouteTable()
-    activator = Activator(routes, jobs, clock, gateway_id="gw-1")
+    activator = Activator(routes, jobs, clock, gateway_id="gw-1", max_waiting=max_waiting)
     lease = await registry.lease("wrk-1")
     follow = asyncio.ensure_future(routes.follow(registry))
     run = asyncio.ensure_future(activator.run())

@@ -7,10 +7,17 @@ import time
 from dataclasses import replace
 
 import pytest
-from tests.unit.gateway.conftest import Parts, function, instance, version, worker
+from tests.unit.gateway.conftest import Parts, assembled, function, instance, version, worker
 
 from aether.domain.deadline import Deadline
-from aether.domain.errors import DeadlineExceeded, FunctionNotFound, InstanceFailed, NoCapacity, OverLimit
+from aether.domain.errors import (
+    DeadlineExceeded,
+    FunctionNotFound,
+    InstanceFailed,
+    NoCapacity,
+    OverLimit,
+    QueueFull,
+)
 from aether.domain.function import Limits
 from aether.domain.job import JobReply
 
@@ -45,6 +52,19 @@ async def fail(claim, *, error: str = "it exited", capacity: bool = False) -> No
     await claim.done()
 
 
+async def cancelled(tasks: list[asyncio.Task]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def crowded():
+    """A gateway that holds 20 waiting requests at most."""
+    async with assembled(max_waiting=20) as parts:
+        yield parts
+
+
 async def test_one_start_serves_as_many_as_an_instance_runs_at_once(parts):
     config = await parts.put(function())
     tasks = await waiting(parts, config, 16)
@@ -54,6 +74,19 @@ async def test_one_start_serves_as_many_as_an_instance_runs_at_once(parts):
     assert {g.slot.instance.instance_id for g in grants} == {"a"}
     assert grants[0].slot.in_flight == 16
     assert await parts.jobs.depth() == 0
+
+
+async def test_no_more_starts_are_in_flight_than_may_be_and_the_next_follow(parts):
+    config = await parts.put(function(Limits(max_concurrency=1, max_starts_in_flight=2)))
+    tasks = await waiting(parts, config, 5)
+    first, _second = await taken(parts, 2)
+    assert (await parts.jobs.depth(), parts.activator.starting(config)) == (0, 2)
+    await first.reply(JobReply(first.job.request_id, "fn-1", 1, "a"))
+    await parts.lease.put_instance(instance("a"))
+    await taken(parts, 1)
+    assert (await parts.jobs.depth(), parts.activator.starting(config)) == (0, 2)
+    assert not parts.activator.start(config, 5)
+    await cancelled(tasks)
 
 
 async def test_starts_follow_the_hard_concurrency_and_stop_at_the_maximum(parts):
@@ -217,23 +250,54 @@ async def test_a_version_that_keeps_failing_is_not_started_ahead_of_requests_all
     assert await parts.jobs.depth() == 0
     assert not parts.activator.start(config, 1)
     assert not parts.activator.starting(config)
-    (task,) = await waiting(parts, config, 1)  # who calls it wants to know
-    await fail(*await taken(parts, 1))
-    with pytest.raises(InstanceFailed):
-        await task
+    with pytest.raises(
+        InstanceFailed, match="did not start: it exited"
+    ) as told:  # at once, unlike the starts
+        await parts.activator.acquire(config, soon())
+    assert (told.value.retry_after_s, told.value.hint) == (1, "last line")
+    assert not parts.activator.starting(config)
     newer = await parts.put(function(Limits(min_instances=1), revision=2))
     parts.activator.start(newer, 1)
     assert parts.activator.starting(newer) == 1
 
 
-async def test_more_than_max_waiting_is_over_limit(parts):
-    config = await parts.put(function(Limits(max_waiting=2)))
-    tasks = await waiting(parts, config, 2)
+async def test_more_than_max_waiting_with_all_instances_busy_or_spoken_for_is_over_limit(parts):
+    config = await parts.put(function(Limits(max_waiting=2, max_instances=2, max_concurrency=3)))
+    tasks = await waiting(parts, config, 8)
+    with pytest.raises(OverLimit) as told:
+        await parts.activator.acquire(config, soon())
+    assert told.value.retry_after_s
+    await parts.lease.put_instance(instance("a"))
+    await parts.until(lambda: parts.activator.waiting("fn-1") == 5)
     with pytest.raises(OverLimit):
         await parts.activator.acquire(config, soon())
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancelled(tasks)
+
+
+async def test_with_no_waiting_allowed_a_cold_function_still_starts_and_a_busy_one_refuses(parts):
+    config = await parts.put(function(Limits(max_waiting=0, max_instances=1, max_concurrency=1)))
+    (task,) = await waiting(parts, config, 1)
+    with pytest.raises(OverLimit):
+        await parts.activator.acquire(config, soon())
+    await parts.lease.put_instance(instance("a"))
+    grant = await task
+    with pytest.raises(OverLimit):
+        await parts.activator.acquire(config, soon())
+    parts.activator.release(grant.slot)
+    assert parts.routes.pick(config) is grant.slot
+
+
+async def test_a_flood_at_one_function_leaves_room_for_the_others(crowded):
+    flooded = await crowded.put(function(Limits(max_waiting=1000)))
+    other = await crowded.put(replace(function(), id="fn-2", name="other"))
+    tasks = await waiting(crowded, flooded, 10)
+    with pytest.raises(QueueFull) as told:
+        await crowded.activator.acquire(flooded, soon())
+    assert told.value.retry_after_s
+    tasks += await waiting(crowded, other, 5)
+    with pytest.raises(QueueFull):
+        await crowded.activator.acquire(other, soon())
+    await cancelled(tasks)
 
 
 async def test_the_deadline_ends_the_wait_and_says_where(parts):
@@ -260,7 +324,7 @@ async def test_all_who_waited_for_a_start_are_cold_and_told_its_phases(parts):
     await parts.lease.put_instance(instance("a"))
     for grant in await asyncio.gather(*tasks):
         assert grant.cold
-        assert {"queue", "boot", "ready"} == grant.phases.keys()
+        assert list(grant.phases) == ["queue", "place", "boot", "ready"]
     later = await parts.activator.acquire(config, soon())
     assert not later.cold
 
@@ -270,7 +334,7 @@ async def test_a_lost_slot_is_not_chosen_until_the_registry_speaks_of_it_again(p
     await parts.lease.put_instance(instance("a"))
     await parts.until(lambda: parts.routes.instances("fn-1"))
     (slot,) = parts.routes.slots("fn-1")
-    slot.lost = True
+    parts.routes.lose(slot)
     assert parts.routes.pick(config) is None
     await parts.lease.put_instance(instance("a"))
     await parts.until(lambda: not slot.lost)

@@ -1,0 +1,57 @@
+"""Whether workers have room for what waiting requests need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aether.domain.errors import NoCapacity
+from aether.domain.function import FunctionConfig
+from aether.gateway.routes import RouteTable
+from aether.ports.clock import Clock
+
+ASK_AGAIN_S = 1.0
+"""How long after a worker said that it is full none is asked for the same function: heartbeats tell of
+room once a second."""
+
+
+class Room:
+    """What workers say they have, and what they turned out not to have."""
+
+    def __init__(self, routes: RouteTable, clock: Clock) -> None:
+        self._routes = routes
+        self._clock = clock
+        self._full_until_s: dict[str, float] = {}
+        self.missing: dict[str, int] = {}
+        """Instances that there was no room for when they were last wanted, by function id."""
+        self.can_be_made: Callable[[FunctionConfig], bool] = lambda _function: False
+        """Whether idle instances leave for one of that function; the controller knows, and sees to it."""
+
+    def has(self, function: FunctionConfig) -> bool:
+        """Whether a start of the version that serves is worth asking for."""
+        until_s = self._full_until_s.get(function.id)
+        if until_s is not None:
+            if self._clock.monotonic() < until_s:
+                return False
+            del self._full_until_s[function.id]
+        return self._routes.has_room(self._routes.serving(function).memory_mb)
+
+    def refused(self, function_id: str) -> None:
+        """A start of it was not taken."""
+        self._full_until_s[function_id] = self._clock.monotonic() + ASK_AGAIN_S
+
+    def forget(self, function_id: str) -> None:
+        """The function is there no more."""
+        self._full_until_s.pop(function_id, None)
+        self.missing.pop(function_id, None)
+
+    def none_for(self, function: FunctionConfig) -> NoCapacity:
+        """What to say where there is none."""
+        if not self._routes.workers:
+            return NoCapacity("no worker is there to start an instance", hint="start a worker")
+        if all(worker.draining for worker in self._routes.workers.values()):
+            return NoCapacity("every worker drains, and starts nothing any more", hint="start a worker")
+        need = self._routes.serving(function).memory_mb
+        return NoCapacity(
+            f"no worker has {need} MiB free for an instance of {function.name}",
+            hint="add a worker, or lower memory_mb of the function",
+        )
