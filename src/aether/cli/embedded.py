@@ -44,7 +44,7 @@ from aether.ports.registry import Lease, Registry
 from aether.ports.vmm import Runtime, Vmm
 from aether.worker.capacity import Capacity
 from aether.worker.code_cache import CodeCache
-from aether.worker.instance import Host
+from aether.worker.host import Host
 from aether.worker.worker import Worker
 
 MB = 1_000_000

@@ -18,6 +18,7 @@ NODE = Runtime(
     root=Path("node.ext4"),
     command=("/usr/bin/node", "/opt/aether/bootstrap.cjs"),
     default_entrypoint=DEFAULT_ENTRYPOINT,
+    answers_probes=True,
 )
 
 

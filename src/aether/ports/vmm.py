@@ -29,6 +29,8 @@ class Runtime:
     group: int = 1000
     digest: str = ""
     """Of the root's content; part of a snapshot's key."""
+    answers_probes: bool = False
+    """Its bootstrap answers a request with `X-Aether-Probe` itself, from the function's event loop."""
 
 
 @dataclass(frozen=True, slots=True)

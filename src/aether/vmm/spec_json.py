@@ -34,6 +34,7 @@ def spec_from_json(document: Mapping[str, Any]) -> MachineSpec:
             user=int(runtime["user"]),
             group=int(runtime["group"]),
             digest=str(runtime["digest"]),
+            answers_probes=bool(runtime.get("answers_probes", False)),
         ),
         code=Path(document["code"]),
         entrypoint=str(document["entrypoint"]),

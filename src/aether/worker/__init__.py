@@ -1,8 +1,13 @@
 """The worker: takes jobs, runs instances, and says what it has.
 
-- `worker`          the role: takes jobs, keeps its registry entries current, drains
-- `instance`        one instance from its start to its end
-- `instance_proxy`  what the relay asks on the way into an instance
-- `code_cache`      code images, fetched on need
-- `capacity`        how much memory there is to give
+- `worker`           the role: takes jobs, keeps its registry entries current, drains
+- `host`             what all its instances share
+- `instance`         one instance from its start to its end: `start`, `drain`, `ends`
+- `instance_proxy`   what the relay asks on the way into an instance; `wording` of its own answers
+- `health`           whether an instance is well, by `probe` and by the `signs` its requests give; `doubts`
+- `heartbeat`        what a worker says of itself
+- `crash_loops`      instances that ended by themselves, counted
+- `code_cache`       code images, fetched on need
+- `known_functions`  what the registry said of functions
+- `capacity`         how much memory there is to give
 """

@@ -3,63 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import structlog
 
-from aether.domain.deadline import Deadline
-from aether.domain.errors import AetherError, DiskFull, InstanceFailed, NoCapacity, StoreUnavailable
+from aether.domain.errors import AetherError
 from aether.domain.function import Limits
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.job import JobReply, ProvisionJob
+from aether.domain.last_words import last_words
 from aether.domain.worker import InstanceLoad
-from aether.http import Neighbours
-from aether.ports.clock import Clock
-from aether.ports.function_logs import FunctionLogs, LogRecord
-from aether.ports.registry import Lease
-from aether.ports.vmm import BootFailed, EndReason, LogLine, Machine, MachineSpec, Runtime, Vmm
-from aether.worker.code_cache import CodeCache
+from aether.ports.vmm import EndReason, Machine
+from aether.worker.crash_loops import LIVED_LONG_S, CrashLoops
+from aether.worker.drain import Drain
+from aether.worker.ends import in_words
+from aether.worker.health import Health
+from aether.worker.host import Host
 from aether.worker.instance_proxy import InstanceProxy
-from aether.worker.proxy_ports import ProxyPorts
+from aether.worker.records import failed, instance_record, started
+from aether.worker.start import Start
 
 log = structlog.get_logger()
 
-CONSOLE_TAIL_CHARS = 2000
+BROKEN_S = 5.0
+"""What the requests of a machine that has ended get to be told so."""
 
 Reply = Callable[[JobReply], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """What all instances of a worker share."""
-
-    worker_id: str
-    ip: str
-    vmm: Vmm
-    runtimes: dict[str, Runtime]
-    code: CodeCache
-    lease: Lease
-    logs: FunctionLogs
-    clock: Clock
-    ports: ProxyPorts = field(default_factory=ProxyPorts)
-    neighbours: Neighbours | None = None
-    """A gateway of the same process reaches its instances by it."""
 
 
 class RunningInstance:
     """`run` is its whole life; `drain` asks it to end when its requests have."""
 
-    def __init__(self, host: Host, job: ProvisionJob, instance_id: str, limits: Callable[[], Limits]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        job: ProvisionJob,
+        instance_id: str,
+        limits: Callable[[], Limits],
+        crash_loops: CrashLoops,
+    ) -> None:
         self.id = instance_id
         self.job = job
         self._host = host
         self._limits = limits
-        self._deadline = Deadline.after(job.remaining_ms / 1000, host.clock.monotonic())
+        self._crash_loops = crash_loops
+        self._start = Start(host, job, instance_id, limits)
         self._proxy: InstanceProxy | None = None
-        self._drain = asyncio.Event()
-        self._drain_within_s: float | None = None
+        self._drain = Drain(host.clock)
         self._log = log.bind(function=job.function_id, instance=instance_id)
 
     @property
@@ -69,138 +63,121 @@ class RunningInstance:
     def load(self) -> InstanceLoad:
         if self._proxy is None:
             return InstanceLoad(self.job.function_id, 0, 0.0)
-        idle_s = self._proxy.idle_s(self._host.clock.monotonic())
-        return InstanceLoad(self.job.function_id, self._proxy.in_flight, idle_s, self._proxy.calls)
+        signs = self._proxy.signs
+        idle_s = signs.idle_s(self._host.clock.monotonic())
+        return InstanceLoad(self.job.function_id, signs.in_flight, idle_s, signs.calls)
 
     def drain(self, within_s: float | None = None) -> None:
-        """Refuse new requests, let the running ones end (cut after `within_s`), then stop."""
-        if within_s is not None:
-            self._drain_within_s = within_s
-        self._drain.set()
+        """Refuse new requests, let the running ones end, then stop.
 
-    def _drain_limit_s(self) -> float:
-        return self._limits().max_stream_s if self._drain_within_s is None else self._drain_within_s
+        They are cut after `within_s`, or the function's own limit; the sooner one of all that asked.
+        """
+        self._drain.begin(self._limits().drain_timeout_s if within_s is None else within_s)
 
     async def run(self, reply: Reply, starts: asyncio.Semaphore) -> None:
         """Start when `starts` allows, tell `reply` how that went, serve until drained or ended, clean up."""
         try:
-            machine = await self._start_unless_drained(starts)
+            machine = await self._start.run(starts, self._drain.asked)
         except AetherError as error:
             self._log.warning("start failed", reason=error.message)
-            await reply(self._failed(error))
+            await reply(failed(self.job, error))
             return
         try:
             await self._serve(machine, reply)
         finally:
             await asyncio.shield(self._host.vmm.stop(machine))
 
-    async def _start_unless_drained(self, starts: asyncio.Semaphore) -> Machine:
-        """Raises NoCapacity when it is drained meanwhile: that says nothing about the code."""
-        start = asyncio.ensure_future(self._start_in_turn(starts))
-        drained = asyncio.ensure_future(self._drain.wait())
-        try:
-            await asyncio.wait({start, drained}, return_when=asyncio.FIRST_COMPLETED)
-            if start.done():
-                return start.result()
-            raise NoCapacity("the start was given up: the worker, the function or its version is going")
-        finally:
-            start.cancel()
-            drained.cancel()
-            await asyncio.gather(start, drained, return_exceptions=True)
-
-    async def _start_in_turn(self, starts: asyncio.Semaphore) -> Machine:
-        async with starts:
-            if self._deadline.expired(self._host.clock.monotonic()):
-                raise NoCapacity("the start's time was up before its turn came", component="worker")
-            return await self._start()
-
-    async def _start(self) -> Machine:
-        job = self.job
-        runtime = self._host.runtimes.get(job.runtime)
-        if runtime is None:
-            raise InstanceFailed(
-                f"worker {self._host.worker_id} has no runtime {job.runtime}", component="worker"
-            )
-        image = await self._host.code.image(job.function_id, job.code_sha256)
-        return await self._host.vmm.boot(self._spec(runtime, image), self._deadline, self._on_log)
-
-    def _spec(self, runtime: Runtime, image: Path) -> MachineSpec:
-        job = self.job
-        return MachineSpec(
-            instance_id=self.id,
-            function_id=job.function_id,
-            runtime=runtime,
-            code=image,
-            entrypoint=job.entrypoint or runtime.default_entrypoint,
-            port=job.port,
-            vcpu=job.vcpu,
-            memory_mib=job.memory_mb,
-            env=job.env_vars,
-        )
-
-    def _on_log(self, line: LogLine) -> None:
-        self._host.logs.append(
-            LogRecord(self.job.function_id, self.id, line.stream, line.text, line.at, line.call_id)
-        )
-
     async def _serve(self, machine: Machine, reply: Reply) -> None:
-        proxy = InstanceProxy(self._host.vmm, machine, self._limits, self._host.clock, self._host.neighbours)
-        async with proxy.listening(self._host.ip, self._host.ports.next) as port:
-            self._host.ports.given(port)
+        host = self._host
+        proxy = InstanceProxy(host.vmm, machine, self._limits, host.clock, host.neighbours)
+        async with proxy.listening(host.ip, host.ports.next) as port:
+            host.ports.given(port)
             self._proxy = proxy
-            record = self._record(machine, port)
-            await reply(self._started(machine))
+            record = instance_record(host, self.job, machine, port)
+            await reply(started(self.job, machine))
             try:
-                await self._host.lease.put_instance(record)
+                await host.lease.put_instance(record)
                 self._log.info("instance ready", **{k: round(v) for k, v in machine.phases.items()})
-                await self._until_drained_or_ended(machine)
-                await self._host.lease.put_instance(replace(record, status=InstanceStatus.DRAINING))
-                proxy.refuse_new()
-                await proxy.finish(self._drain_limit_s())
+                with self._timed_life():
+                    await self._live(machine, proxy, record)
             finally:
-                await asyncio.shield(self._host.lease.remove_instance(self.job.function_id, self.id))
+                await asyncio.shield(host.lease.remove_instance(self.job.function_id, self.id))
 
-    async def _until_drained_or_ended(self, machine: Machine) -> None:
-        """Raises nothing: an end that nobody asked for is told in the log."""
-        drained = asyncio.ensure_future(self._drain.wait())
-        ended = asyncio.ensure_future(machine.ended())
+    @contextmanager
+    def _timed_life(self) -> Iterator[None]:
+        """An instance that lives for long ends what was counted for a crash loop."""
+        timer = asyncio.get_running_loop().call_later(LIVED_LONG_S, self._crash_loops.fared_well, self.job)
         try:
-            await asyncio.wait({drained, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if ended.done() and ended.result().reason is not EndReason.STOPPED:
-                end = ended.result()
-                self._log.warning("instance ended", reason=end.reason, detail=end.detail)
+            yield
         finally:
-            drained.cancel()
+            timer.cancel()
+
+    async def _live(self, machine: Machine, proxy: InstanceProxy, record: Instance) -> None:
+        """Serve until asked to go or in doubt, then drain; over both, see whether the instance fails."""
+        health = Health(self._host.vmm, machine, proxy.signs, self._limits, self._host.clock)
+        failing = asyncio.ensure_future(self._until_failed(machine, proxy, health))
+        serving = asyncio.ensure_future(self._serve_and_drain(proxy, record))
+        try:
+            await asyncio.wait({failing, serving}, return_when=asyncio.FIRST_COMPLETED)
+            if failing.done():
+                await self._fail(machine, proxy, failing.result())
+            else:
+                serving.result()
+        finally:
+            failing.cancel()
+            serving.cancel()
+            await asyncio.gather(failing, serving, return_exceptions=True)
+
+    async def _until_failed(self, machine: Machine, proxy: InstanceProxy, health: Health) -> str:
+        """Why the instance can serve no more; '' where we ended it ourselves."""
+        ended = asyncio.ensure_future(machine.ended())
+        unwell = asyncio.ensure_future(health.until_unwell())
+        try:
+            await asyncio.wait({ended, unwell}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                return unwell.result()
+            end = ended.result()
+            return "" if end.reason is EndReason.STOPPED else in_words(end)
+        finally:
+            proxy.refuse_new()
             ended.cancel()
-            await asyncio.gather(drained, ended, return_exceptions=True)
+            unwell.cancel()
+            await asyncio.gather(ended, unwell, return_exceptions=True)
 
-    def _record(self, machine: Machine, port: int) -> Instance:
-        return Instance(
-            instance_id=self.id,
-            function_id=self.job.function_id,
-            worker_id=self._host.worker_id,
-            host_ip=self._host.ip,
-            proxy_port=port,
-            internal_ip=machine.internal_ip,
-            status=InstanceStatus.READY,
-            started_at=self._host.clock.now(),
-            revision=self.job.revision or None,
-            vmm=self._host.vmm.name,
-            accel=self._host.vmm.accel,
-        )
+    async def _fail(self, machine: Machine, proxy: InstanceProxy, why: str) -> None:
+        """Tell of it before anybody misses the instance; then what runs on it gets why as its answer."""
+        if why:
+            proxy.condemn(why)
+            await self._tell_failure(why)
+        await self._host.vmm.stop(machine)
+        await proxy.finish(BROKEN_S)
 
-    def _started(self, machine: Machine) -> JobReply:
-        job = self.job
-        return JobReply(job.request_id, job.function_id, job.revision, self.id, phases=machine.phases)
+    async def _tell_failure(self, why: str) -> None:
+        tail = last_words(self._host.vmm.console(self.id))
+        self._log.warning("instance failed", reason=why)
+        await self._crash_loops.failed(self.job, why, tail)
 
-    def _failed(self, error: AetherError) -> JobReply:
-        tail = error.console_tail if isinstance(error, BootFailed) else (error.hint or "")
-        return JobReply(
-            self.job.request_id,
-            self.job.function_id,
-            self.job.revision,
-            None,
-            error=error.message,
-            console_tail=tail[-CONSOLE_TAIL_CHARS:],
-            capacity=isinstance(error, NoCapacity | StoreUnavailable | DiskFull),
-        )
+    async def _serve_and_drain(self, proxy: InstanceProxy, record: Instance) -> None:
+        asked = asyncio.ensure_future(self._drain.asked.wait())
+        either: set[asyncio.Future[Any]] = {asked, proxy.doubts.first}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+        if not self._drain.asked.is_set():
+            await self._doubt(proxy)
+        else:
+            self._crash_loops.fared_well(self.job)
+        until = self._host.clock.now() + timedelta(seconds=self._drain.remaining_s())
+        record = replace(record, status=InstanceStatus.DRAINING, drain_until=until)
+        await self._host.lease.put_instance(record)
+        proxy.refuse_new()
+        await self._drain.limit(proxy.finish)
+
+    async def _doubt(self, proxy: InstanceProxy) -> None:
+        doubt = proxy.doubts.first.result()
+        self.drain()
+        if doubt.fault:
+            await self._tell_failure(doubt.reason)
+        else:
+            self._log.warning("instance replaced", reason=doubt.reason)

@@ -6,9 +6,15 @@ would be taken for the old one, and get the old one's refusals.
 
 from __future__ import annotations
 
+import errno
+
+from aether.domain.errors import InstanceFailed
+from aether.http import Relay
+
 FIRST = 30_000
 LAST = 32_767
 """Of a turn; above begin the ports that Linux gives to outgoing connections."""
+LAST_PORT = 65_535
 
 
 class ProxyPorts:
@@ -21,3 +27,16 @@ class ProxyPorts:
 
     def given(self, port: int) -> None:
         self.next = port + 1 if self._first <= port < self._last else self._first
+
+
+async def bind(relay: Relay, host: str, first_port: int) -> int:
+    """Have it listen on the first free port from `first_port` up. Raises InstanceFailed, OSError."""
+    for port in range(first_port, LAST_PORT + 1):
+        try:
+            await relay.listen(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return port
+    raise InstanceFailed(f"no free port from {first_port} up", component="worker")

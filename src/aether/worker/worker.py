@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-from collections import Counter
-from contextlib import aclosing, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 
 import structlog
 
-from aether import __version__
 from aether.domain.errors import StoreUnavailable
-from aether.domain.function import FunctionConfig, Limits
+from aether.domain.function import FunctionConfig
 from aether.domain.ids import new_id
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.job import JobReply
@@ -20,16 +18,17 @@ from aether.domain.worker import Worker as WorkerRecord
 from aether.ports.job_queue import Claim, JobQueue
 from aether.ports.registry import Entry, Registry, config_key
 from aether.worker.capacity import SMALLEST_INSTANCE, Capacity
-from aether.worker.instance import Host, RunningInstance
+from aether.worker.crash_loops import CrashLoops
+from aether.worker.heartbeat import worker_record
+from aether.worker.host import Host
+from aether.worker.instance import RunningInstance
+from aether.worker.known_functions import KnownFunctions
+from aether.worker.registry_watch import follow
 
 log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
-RETRY_S = 0.5
-DEFAULT_LIMITS = Limits()
 CONFIGS = config_key("")
-MAX_REMOVED = 10_000
-"""Removed functions that are remembered: as many as may have jobs in a queue still."""
 
 
 class Worker:
@@ -49,11 +48,12 @@ class Worker:
         self._jobs = jobs
         self._capacity = capacity
         self._instances: dict[str, RunningInstance] = {}
-        self._functions: dict[str, FunctionConfig] = {}
-        self._removed: dict[str, None] = {}
+        self._functions = KnownFunctions()
+        self._crash_loops = CrashLoops(host.clock, self._publish)
         self._draining = False
         self._news = asyncio.Event()
         self._changed = asyncio.Event()
+        self._telling = asyncio.Lock()
         self._starts = asyncio.Semaphore(starts_at_once or 2 * (os.cpu_count() or 1))
 
     @property
@@ -65,7 +65,9 @@ class Worker:
         async with asyncio.TaskGroup() as instances, asyncio.TaskGroup() as roles:
             tasks = [
                 roles.create_task(self._heartbeat(), name="worker heartbeat"),
-                roles.create_task(self._follow(), name="worker registry watch"),
+                roles.create_task(
+                    follow(self._registry, self._on_view, self._on_change), name="worker registry watch"
+                ),
                 roles.create_task(self._take_jobs(instances), name="worker jobs"),
             ]
             await stop.wait()
@@ -112,7 +114,9 @@ class Worker:
 
     async def _live(self, claim: Claim, instance_id: str) -> None:
         job = claim.job
-        instance = RunningInstance(self._host, job, instance_id, lambda: self._limits(job.function_id))
+        instance = RunningInstance(
+            self._host, job, instance_id, lambda: self._functions.limits(job.function_id), self._crash_loops
+        )
         self._instances[instance_id] = instance
         self._give_up_outdated(instance)
         told = False
@@ -143,66 +147,49 @@ class Worker:
             self._prune_code()
             self._changed.set()
 
-    def _limits(self, function_id: str) -> Limits:
-        """As they are now; the defaults for a function that only a foreign gateway knows."""
-        config = self._functions.get(function_id)
-        return config.limits if config is not None else DEFAULT_LIMITS
-
     async def _heartbeat(self) -> None:
         """Every second, and at once when this worker begins to drain: gateways ask it for nothing then."""
         while True:
             self._news.clear()
-            try:
-                await self._host.lease.put_worker(self._record())
-            except StoreUnavailable as error:
-                log.warning("registry away, heartbeat not sent", reason=error.message)
+            await self._publish()
             with suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_S):
                     await self._news.wait()
 
-    def _record(self) -> WorkerRecord:
-        loads = {i.id: i.load() for i in self._instances.values() if i.ready}
-        starting = Counter(i.job.function_id for i in self._instances.values() if not i.ready)
-        return WorkerRecord(
-            id=self.id,
-            hostname=socket.gethostname(),
-            public_ip=self._host.ip,
-            total_cpu=os.cpu_count() or 1,
-            total_mem=self._capacity.total,
-            version=__version__,
-            last_heartbeat=self._host.clock.now(),
-            free_mem=self._capacity.free,
-            free_slots=self._capacity.free_slots,
-            load=sum(load.in_flight for load in loads.values()),
-            runtimes=tuple(sorted(self._host.runtimes)),
+    async def _publish(self) -> None:
+        """Tell the registry how things are now. One at a time, so that none overtakes a newer one."""
+        async with self._telling:
+            try:
+                await self._host.lease.put_worker(self._as_it_is())
+            except StoreUnavailable as error:
+                log.warning("registry away, heartbeat not sent", reason=error.message)
+
+    def _as_it_is(self) -> WorkerRecord:
+        return worker_record(
+            self._host,
+            self._capacity,
+            list(self._instances.values()),
             draining=self._draining,
-            instances=loads,
-            starting=dict(starting),
+            failures=self._crash_loops.told(),
         )
 
-    async def _follow(self) -> None:
+    def _on_view(self, entries: Mapping[str, Entry]) -> None:
+        for function_id in [f for f in self._functions if config_key(f) not in entries]:
+            self._forget(function_id)
+        for key, entry in entries.items():
+            self._learn(key, entry)
+        self._prune_code()
+
+    def _on_change(self, key: str, entry: Entry | None) -> None:
         """Learn of functions, and drain what is marked as draining or whose function is gone."""
-        while True:
-            try:
-                view = await self._registry.view()
-                for function_id in [f for f in self._functions if config_key(f) not in view.entries]:
-                    self._forget(function_id)
-                for key, entry in view.entries.items():
-                    self._learn(key, entry)
-                self._prune_code()
-                async with aclosing(self._registry.watch(view.revision)) as changes:
-                    async for change in changes:
-                        self._learn(change.key, change.value)
-                        if change.key.startswith(CONFIGS):
-                            self._prune_code()
-            except StoreUnavailable:
-                await asyncio.sleep(RETRY_S)
+        self._learn(key, entry)
+        if key.startswith(CONFIGS):
+            self._prune_code()
 
     def _learn(self, key: str, entry: Entry | None) -> None:
         match entry:
             case FunctionConfig():
-                self._functions[entry.id] = entry
-                self._removed.pop(entry.id, None)
+                self._functions.learn(entry)
                 for instance in self._instances.values():
                     self._give_up_outdated(instance)
             case Instance(status=InstanceStatus.DRAINING, instance_id=instance_id):
@@ -213,30 +200,19 @@ class Worker:
 
     def _give_up_outdated(self, instance: RunningInstance) -> None:
         """A start that serves nobody any more gives its turn and its memory to others."""
-        if instance.job.function_id in self._removed:
-            instance.drain(within_s=0)
-            return
-        function = self._functions.get(instance.job.function_id)
-        revision = instance.job.revision
-        if function is None or instance.ready or not revision or revision >= function.version.revision:
-            return
-        if function.good is None or revision != function.good.revision:
+        removed = self._functions.was_removed(instance.job.function_id)
+        if removed or (not instance.ready and self._functions.outdated(instance.job)):
             instance.drain(within_s=0)
 
     def _forget(self, function_id: str) -> None:
-        self._functions.pop(function_id, None)
-        self._removed[function_id] = None
-        while len(self._removed) > MAX_REMOVED:
-            del self._removed[next(iter(self._removed))]
+        self._functions.forget(function_id)
+        self._crash_loops.forget(function_id)
         for instance in self._instances.values():
             if instance.job.function_id == function_id:
                 instance.drain(within_s=0)
 
     def _prune_code(self) -> None:
-        """Keep what a start may still ask for: current and good versions, and those of running instances."""
-        wanted = {i.job.code_sha256 for i in self._instances.values()}
-        for function in self._functions.values():
-            wanted.add(function.version.code_sha256)
-            if function.good is not None:
-                wanted.add(function.good.code_sha256)
-        self._host.code.keep_only(wanted)
+        """Keep what a start may still ask for, and what running instances have."""
+        self._host.code.keep_only(
+            self._functions.images() | {i.job.code_sha256 for i in self._instances.values()}
+        )

@@ -23,7 +23,7 @@ from aether.vmm.simulated.behaviour import Behaviour
 from aether.vmm.simulated.driver import SimulatedVmm
 from aether.worker.capacity import Capacity
 from aether.worker.code_cache import CodeCache
-from aether.worker.instance import Host
+from aether.worker.host import Host
 from aether.worker.worker import Worker
 
 NODE = Runtime("node", Path("/none"), ("node",), "handler.js")

@@ -34,7 +34,7 @@ async def test_a_request_that_never_reached_the_machine_may_go_elsewhere(tmp_pat
         await vmm.stop(machine)
         answer = await client.request(method, url, content=b"x")
     assert (answer.status_code, answer.headers["x-aether-refused"]) == (503, "draining")
-    assert proxy.in_flight == 0
+    assert proxy.signs.in_flight == 0
 
 
 async def test_a_request_that_ended_the_machine_is_not_sent_to_another(tmp_path):

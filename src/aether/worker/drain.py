@@ -1,0 +1,38 @@
+"""How long an instance that is to go may still take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aether.ports.clock import Clock
+
+
+class Drain:
+    """Whoever asks gives a limit; the sooner one counts, also when it comes late."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.asked = asyncio.Event()
+        self._until_s = float("inf")
+        self._timeout: asyncio.Timeout | None = None
+
+    def begin(self, within_s: float) -> None:
+        """Ask for it, or ask for more haste."""
+        self._until_s = min(self._until_s, self._clock.monotonic() + within_s)
+        self.asked.set()
+        if self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self.remaining_s())
+
+    def remaining_s(self) -> float:
+        return max(0.0, self._until_s - self._clock.monotonic())
+
+    async def limit(self, finish: Callable[[float], Awaitable[None]]) -> None:
+        """Run `finish(seconds)`, no longer than is left by whoever asked, meanwhile too."""
+        try:
+            async with asyncio.timeout(self.remaining_s()) as self._timeout:
+                await finish(self.remaining_s())
+        except TimeoutError:
+            pass
+        finally:
+            self._timeout = None

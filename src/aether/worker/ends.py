@@ -1,0 +1,39 @@
+"""How a machine ended: in words, and as soon as it can be known."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aether.ports.vmm import End, EndReason, Machine, Vmm
+
+WITHIN_S = 3.0
+"""How long a broken request waits for the machine to say why it ended, or that it lives."""
+LIVES_S = 0.25
+"""A guest that lives, but for a function that has just ended, says so within this."""
+
+_ENDED = {
+    EndReason.OUT_OF_MEMORY: "ran out of memory",
+    EndReason.EXITED: "exited",
+    EndReason.KILLED: "was killed",
+    EndReason.STOPPED: "was stopped",
+}
+
+
+def in_words(end: End) -> str:
+    """The machine's end, as what an instance did."""
+    return f"{_ENDED[end.reason]}{f': {end.detail}' if end.detail else ''}"
+
+
+async def end_soon(vmm: Vmm, machine: Machine) -> End | None:
+    """The end of a machine of which a connection broke, as that comes a moment before; None if it lives."""
+    ended = asyncio.ensure_future(machine.ended())
+    lives = asyncio.ensure_future(vmm.ping(machine))
+    try:
+        await asyncio.wait({ended, lives}, timeout=WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done() and lives.done():
+            await asyncio.wait({ended}, timeout=LIVES_S)
+        return ended.result() if ended.done() else None
+    finally:
+        ended.cancel()
+        lives.cancel()
+        await asyncio.gather(ended, lives, return_exceptions=True)

@@ -1,0 +1,44 @@
+"""What a worker says of itself, every second and whenever there is news."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from aether import __version__
+from aether.domain.worker import Failures, Worker
+from aether.worker.capacity import Capacity
+from aether.worker.host import Host
+from aether.worker.instance import RunningInstance
+
+
+def worker_record(
+    host: Host,
+    capacity: Capacity,
+    instances: Sequence[RunningInstance],
+    *,
+    draining: bool,
+    failures: Mapping[str, Failures],
+) -> Worker:
+    """How things are now."""
+    loads = {i.id: i.load() for i in instances if i.ready}
+    starting = Counter(i.job.function_id for i in instances if not i.ready)
+    return Worker(
+        id=host.worker_id,
+        hostname=socket.gethostname(),
+        public_ip=host.ip,
+        total_cpu=os.cpu_count() or 1,
+        total_mem=capacity.total,
+        version=__version__,
+        last_heartbeat=host.clock.now(),
+        free_mem=capacity.free,
+        free_slots=capacity.free_slots,
+        load=sum(load.in_flight for load in loads.values()),
+        runtimes=tuple(sorted(host.runtimes)),
+        draining=draining,
+        instances=loads,
+        starting=dict(starting),
+        failures=failures,
+    )

@@ -1,0 +1,28 @@
+"""What all instances of a worker share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aether.http import Neighbours
+from aether.ports.clock import Clock
+from aether.ports.function_logs import FunctionLogs
+from aether.ports.registry import Lease
+from aether.ports.vmm import Runtime, Vmm
+from aether.worker.code_cache import CodeCache
+from aether.worker.proxy_ports import ProxyPorts
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    worker_id: str
+    ip: str
+    vmm: Vmm
+    runtimes: dict[str, Runtime]
+    code: CodeCache
+    lease: Lease
+    logs: FunctionLogs
+    clock: Clock
+    ports: ProxyPorts = field(default_factory=ProxyPorts)
+    neighbours: Neighbours | None = None
+    """A gateway of the same process reaches its instances by it."""

@@ -1,0 +1,92 @@
+"""From a job to a machine whose function can take requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from aether.domain.deadline import Deadline
+from aether.domain.errors import InstanceFailed, NoCapacity
+from aether.domain.function import Limits
+from aether.domain.job import ProvisionJob
+from aether.ports.function_logs import LogRecord
+from aether.ports.vmm import LogLine, Machine, MachineSpec, Runtime
+from aether.worker.health import get_well
+from aether.worker.host import Host
+
+
+class Start:
+    """Of one instance; its time runs from here on."""
+
+    def __init__(self, host: Host, job: ProvisionJob, instance_id: str, limits: Callable[[], Limits]) -> None:
+        self._host = host
+        self._job = job
+        self._id = instance_id
+        self._limits = limits
+        self._deadline = Deadline.after(job.remaining_ms / 1000, host.clock.monotonic())
+
+    async def run(self, starts: asyncio.Semaphore, given_up: asyncio.Event) -> Machine:
+        """When `starts` allows. Raises NoCapacity when it is given up: that says nothing about the code.
+
+        Raises AetherError as told by the driver, the code cache and the function's health.
+        """
+        start = asyncio.ensure_future(self._in_turn(starts))
+        gone = asyncio.ensure_future(given_up.wait())
+        try:
+            await asyncio.wait({start, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if start.done():
+                return start.result()
+            raise NoCapacity("the start was given up: the worker, the function or its version is going")
+        finally:
+            start.cancel()
+            gone.cancel()
+            await asyncio.gather(start, gone, return_exceptions=True)
+
+    async def _in_turn(self, starts: asyncio.Semaphore) -> Machine:
+        async with starts:
+            if self._deadline.expired(self._host.clock.monotonic()):
+                raise NoCapacity("the start's time was up before its turn came", component="worker")
+            machine = await self._boot()
+            try:
+                await self._get_well(machine)
+            except BaseException:
+                await asyncio.shield(self._host.vmm.stop(machine))
+                raise
+            return machine
+
+    async def _boot(self) -> Machine:
+        job = self._job
+        runtime = self._host.runtimes.get(job.runtime)
+        if runtime is None:
+            raise InstanceFailed(
+                f"worker {self._host.worker_id} has no runtime {job.runtime}", component="worker"
+            )
+        image = await self._host.code.image(job.function_id, job.code_sha256)
+        return await self._host.vmm.boot(self._spec(runtime, image), self._deadline, self._on_log)
+
+    async def _get_well(self, machine: Machine) -> None:
+        """Its port listens; where the function has a health path, that decides."""
+        path = self._limits().health_path
+        if path:
+            within_s = self._deadline.remaining_s(self._host.clock.monotonic())
+            await get_well(self._host.vmm, machine, path, within_s)
+
+    def _spec(self, runtime: Runtime, image: Path) -> MachineSpec:
+        job = self._job
+        return MachineSpec(
+            instance_id=self._id,
+            function_id=job.function_id,
+            runtime=runtime,
+            code=image,
+            entrypoint=job.entrypoint or runtime.default_entrypoint,
+            port=job.port,
+            vcpu=job.vcpu,
+            memory_mib=job.memory_mb,
+            env=job.env_vars,
+        )
+
+    def _on_log(self, line: LogLine) -> None:
+        self._host.logs.append(
+            LogRecord(self._job.function_id, self._id, line.stream, line.text, line.at, line.call_id)
+        )
