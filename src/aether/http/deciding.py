@@ -98,12 +98,30 @@ class DecidingExchange(RespondingExchange, ABC):
             return
         self._own_outcome = Outcome.FAILED
         try:
-            decision: Decision = self._relay.handler.failed(self, failure)
+            decision = self._relay.handler.failed(self, failure)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             self._relay.report("A handler failed", error)
             decision = Answer(500, close=True)
-        if isinstance(decision, Forward) and not failure.may_retry:
+        if decision is None or (isinstance(decision, Forward) and not failure.may_retry):
             decision = Answer(502, close=True)
+        self._act(decision)
+
+    def unanswered(self, detail: str) -> Decision | None:
+        """The upstream says that the one behind it gave no answer: what to do instead of passing that on."""
+        if not self._may_retry:
+            return None
+        failure = Failure(FailureKind.UNANSWERED, self.phase, detail, may_retry=True)
+        try:
+            decision = self._relay.handler.failed(self, failure)
+        except Exception as error:  # noqa: BLE001 - there is an answer
+            self._relay.report("A handler failed", error)
+            return None
+        if decision is not None:
+            self._own_outcome = Outcome.FAILED
+        return decision
+
+    def act(self, decision: Decision) -> None:
+        """Do it, after the upstream's answer was dropped for it."""
         self._act(decision)
 
     @property

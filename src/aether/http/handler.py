@@ -25,8 +25,13 @@ class Handler(Protocol):
         """Decide again: no byte of the request reached a function. `exchange.attempts` counts the tries."""
         ...
 
-    def failed(self, exchange: Exchange, failure: Failure) -> Forward | Answer | Awaitable[Forward | Answer]:
-        """Answer for an upstream that did not. A Forward is taken only when `failure.may_retry`."""
+    def failed(
+        self, exchange: Exchange, failure: Failure
+    ) -> Forward | Answer | Awaitable[Forward | Answer] | None:
+        """Answer for an upstream that did not. A Forward is taken only when `failure.may_retry`.
+
+        None where there is an answer of the upstream's to be passed on: of kind `UNANSWERED` alone.
+        """
         ...
 
     def refused(self, request: Request | None, status: int, reason: str) -> Answer:

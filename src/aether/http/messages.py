@@ -33,8 +33,8 @@ class Forward:
     response_headers: fields to set on the response, or what makes them when its head comes.
     drop_response_prefix: lower-case; fields whose names begin so are taken off the response, trailers too.
     drop_response: lower-case names of further fields taken off the response.
-    upstream_may_refuse: a 503 with X-Aether-Refused means that the request was never delivered. False where
-        the upstream is somebody's function.
+    upstream_may_refuse: a 503 with X-Aether-Refused means that the request was never delivered, a 502 with
+        X-Aether-Unanswered that it was, for nothing. False where the upstream is somebody's function.
     context: anything; found again on the exchange.
     """
 
@@ -77,6 +77,9 @@ class FailureKind(StrEnum):
     """The client sent its body too slowly: 408."""
     UNREACHABLE = "unreachable"
     """No attempt is left, or the body can't be sent again, and nothing was delivered."""
+    UNANSWERED = "unanswered"
+    """The upstream answered 502 with `X-Aether-Unanswered`: the one behind it may have seen the request, and
+    gave no byte of an answer. `Handler.failed` may return None: that 502 is passed on then."""
     HANDLER = "handler"
     """The handler itself raised; the error was reported to the loop."""
 

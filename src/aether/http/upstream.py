@@ -170,11 +170,26 @@ class UpstreamConnection(HeldProtocol):
             self._let_go(exchange, done=done)
             exchange.undelivered(Undelivered("refused", response.refused.decode("latin-1")))
             return
+        if response.status == 502 and self._unanswered(exchange, response, done=done):  # noqa: PLR2004
+            return
         if done:
             self._let_go(exchange, done=True)
         else:
             self._body = body
         exchange.respond(response, payload, done=done, trailers=b"" if body is None else body.trailers)
+
+    def _unanswered(self, exchange: "SendingExchange", response: Response, *, done: bool) -> bool:
+        """Whether there is something better to do with a 502 than to pass it on, and then do it."""
+        told = response.taken_off.get(b"x-aether-unanswered")
+        forward = exchange.forward
+        if told is None or forward is None or not forward.upstream_may_refuse:
+            return False
+        decision = exchange.unanswered(told.decode("latin-1"))
+        if decision is None:
+            return False
+        self._let_go(exchange, done=done)
+        exchange.act(decision)
+        return True
 
     def _read_body(self, exchange: "SendingExchange", body: Body, data: bytes) -> None:
         try:

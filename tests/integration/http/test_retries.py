@@ -1,3 +1,4 @@
+import asyncio
 import socket
 
 import pytest
@@ -130,3 +131,72 @@ async def test_a_client_that_waits_to_be_told_is_told_by_the_second_try_too(
     upstream = await backend.peer()
     await upstream.head()
     assert await upstream.exactly(3) == b"abc"
+
+
+BROKEN_BEHIND = b"HTTP/1.1 502 Bad Gateway\r\nX-Aether-Unanswered: broken\r\nContent-Length: 3\r\n\r\nwhy"
+
+
+def retry_to(handler, decision) -> None:
+    def failed(exchange, failure):
+        handler.failures.append(failure)
+        return decision
+
+    handler.failed = failed
+
+
+async def test_a_502_for_one_behind_that_gave_no_answer_may_be_tried_elsewhere(
+    relay, backend, handler, connect
+):
+    retry_to(handler, Forward(backend.upstream, b"/again"))
+    client = await connect(await relay())
+    client.send(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+    upstream = await backend.peer()
+    assert await upstream.head()
+    assert await upstream.exactly(3) == b"abc"
+    upstream.send(BROKEN_BEHIND)
+    assert (await upstream.head()).startswith(b"PUT /again "), "the connection is whole, and kept"
+    assert await upstream.exactly(3) == b"abc"
+    upstream.send(OK)
+    assert (await client.response())[1] == b"ok"
+    (failure,) = handler.failures
+    assert (failure.kind, failure.detail, failure.may_retry) == (FailureKind.UNANSWERED, "broken", True)
+
+
+@pytest.mark.parametrize("asked", [GET, POST])
+async def test_a_502_for_one_behind_is_passed_on_where_there_is_nothing_better(
+    relay, backend, handler, connect, asked
+):
+    retry_to(handler, None)
+    client = await connect(await relay())
+    client.send(asked)
+    upstream = await backend.peer()
+    await upstream.head()
+    upstream.send(BROKEN_BEHIND)
+    head, body = await client.response()
+    assert (head.split(b"\r\n")[0], body) == (b"HTTP/1.1 502 Bad Gateway", b"why")
+    assert b"x-aether" not in head.lower()
+    assert len(handler.failures) == (asked is GET), "what is not idempotent is not asked about"
+
+
+async def test_a_handler_that_raises_about_a_502_lets_it_pass(relay, backend, handler, connect):
+    reported = []
+    handler.failed = lambda exchange, failure: 1 / 0
+    client = await connect(await relay())
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
+    client.send(GET)
+    upstream = await backend.peer()
+    await upstream.head()
+    upstream.send(BROKEN_BEHIND)
+    assert (await client.response())[1] == b"why"
+    assert reported.pop()["message"] == "A handler failed"
+
+
+async def test_a_function_cannot_have_its_request_sent_again(relay, backend, handler, connect):
+    handler.options["upstream_may_refuse"] = False
+    client = await connect(await relay())
+    client.send(GET)
+    upstream = await backend.peer()
+    await upstream.head()
+    upstream.send(BROKEN_BEHIND)
+    assert (await client.response())[1] == b"why"
+    assert handler.failures == []
