@@ -26,7 +26,7 @@ from aether.worker.code_cache import CodeCache
 from aether.worker.host import Host
 from aether.worker.worker import Worker
 
-NODE = Runtime("node", Path("/none"), ("node",), "handler.js")
+NODE = Runtime("node", Path("/none"), ("node",), "handler.js", answers_probes=True)
 CODE = hashlib.sha256(b"code").hexdigest()
 GIB = 1 << 30
 
@@ -49,12 +49,13 @@ class Running:
             ProvisionJob(name, "fn-1", "node", "", 1, 128, 3000, env, CODE, remaining_ms, "test", revision)
         )
 
-    async def put(self, revision: int, good: int | None = None) -> None:
+    async def put(self, revision: int, good: int | None = None, limits: Limits | None = None) -> None:
         def version(number: int) -> Version:
             return Version(number, "node", "", CODE, 1, 128, 3000, {})
 
         known = None if good is None else version(good)
-        await self.registry.put_function(FunctionConfig("fn-1", "hello", version(revision), Limits(), known))
+        config = FunctionConfig("fn-1", "hello", version(revision), limits or Limits(), known)
+        await self.registry.put_function(config)
 
 
 @pytest.fixture
