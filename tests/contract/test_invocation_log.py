@@ -106,6 +106,15 @@ class InvocationLogContract:
             await log.append([a_call(1), broken, a_call(3)])
         assert await log.list("fn-1", 10) == []
 
+    async def test_batches_of_any_size_are_written_whole(self, log):
+        for size in (1, 3, 4, 31, 33, 255, 257, 300):
+            await log.append([a_call(1000 * size + number) for number in range(size)])
+        assert len(await log.list("fn-1", 9999)) == 884
+
+    async def test_machines_last_words_need_not_be_text(self, log):
+        await log.append([a_call(1, error_message="it said \udcff"), a_call(0)])
+        assert [call.error_message for call in await log.list("fn-1", 9)] == ["it said ?", None]
+
     async def test_empty_batch_is_nothing(self, log):
         await log.append([])
 

@@ -2,49 +2,44 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
+from itertools import chain
 
-from sqlalchemy import bindparam, delete, exists, func, literal, select, tuple_, type_coerce
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy import delete, literal, select, tuple_
 
 from aether.adapters.sql.database import Database
-from aether.adapters.sql.rows import invocation_from, invocation_row
-from aether.adapters.sql.tables import functions, invocations
-from aether.adapters.sql.times import UtcTime, to_text
+from aether.adapters.sql.rows import invocation_from, invocation_values
+from aether.adapters.sql.tables import invocations
+from aether.adapters.sql.times import UtcTime
 from aether.domain.invocation import Invocation
 
 _COLUMNS = invocations.columns.keys()
+_ROWS_AT_ONCE = (256, 32, 4, 1)
+"""Rows of one statement. The engine lets other threads run while it works on one, and has to wait for the
+event loop's thread before and after: with a row each, that took longer than the writing."""
 
 
-def _append_all() -> Insert:
-    """Write a batch that is given as one JSON array of rows, each an array in the order of _COLUMNS.
-
-    One parameter and one step for the engine, which lets other threads run meanwhile: with rows as
-    parameters, a batch took the interpreter from the gateway's event loop twice for each of them.
-    """
-    batch = func.json_each(bindparam("batch")).table_valued("key", "value")
-    fields = [
-        type_coerce(func.json_extract(batch.c.value, f"$[{number}]"), invocations.c[name].type).label(name)
-        for number, name in enumerate(_COLUMNS)
-    ]
-    rows = select(*fields).subquery()
-    known = select(rows).where(exists().where(functions.c.id == rows.c.function_id))
-    return insert(invocations).from_select(_COLUMNS, known).on_conflict_do_nothing()
+@lru_cache(maxsize=len(_ROWS_AT_ONCE))
+def _append(rows: int) -> str:
+    """A row whose function is gone is not written, nor one that was written by an earlier try."""
+    row = f"({', '.join('?' * len(_COLUMNS))})"
+    function = f"column{_COLUMNS.index('function_id') + 1}"
+    return (
+        f"INSERT INTO invocations ({', '.join(_COLUMNS)}) "  # noqa: S608 - of our own words only
+        f"SELECT * FROM (VALUES {', '.join([row] * rows)}) "
+        f"WHERE EXISTS (SELECT 1 FROM functions WHERE id = {function}) ON CONFLICT DO NOTHING"
+    )
 
 
-_APPEND = _append_all()
-"""A row whose function is gone is not written, nor one that was written by an earlier try."""
-
-
-def _batch(invocations: Sequence[Invocation]) -> str:
-    rows = []
-    for invocation in invocations:
-        row = invocation_row(invocation)
-        row["started_at"] = to_text(invocation.started_at)
-        rows.append(list(row.values()))
-    return json.dumps(rows)
+def _pieces(count: int) -> Iterator[tuple[int, int]]:
+    """Where the pieces begin and end in which that many rows are written."""
+    begin = 0
+    for rows in _ROWS_AT_ONCE:
+        while count - begin >= rows:
+            yield begin, begin + rows
+            begin += rows
 
 
 class SqlInvocationLog:
@@ -57,7 +52,9 @@ class SqlInvocationLog:
         if not invocations:
             return
         async with self._database.writing() as connection:
-            await connection.execute(_APPEND, {"batch": _batch(invocations)})
+            for begin, end in _pieces(len(invocations)):
+                rows = [invocation_values(invocation) for invocation in invocations[begin:end]]
+                await connection.exec_driver_sql(_append(end - begin), tuple(chain.from_iterable(rows)))
 
     async def list(self, function_id: str, limit: int, before_id: str | None = None) -> list[Invocation]:
         place = tuple_(invocations.c.started_at, invocations.c.id)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 from sqlalchemy import RowMapping
 
+from aether.adapters.sql.times import to_text
 from aether.domain.function import Function, Limits, Version
 from aether.domain.invocation import Invocation, InvocationStatus
 
@@ -67,22 +70,34 @@ def version_from(stored: Mapping[str, Any], current: Version) -> Version:
     return Version(**{**asdict(current), **_known(Version, stored)})
 
 
-def invocation_row(invocation: Invocation) -> dict[str, Any]:
-    return {
-        "id": invocation.id,
-        "function_id": invocation.function_id,
-        "status": invocation.status.value,
-        "duration_ms": invocation.duration_ms,
-        "started_at": invocation.started_at,
-        "error_message": invocation.error_message,
-        "instance_id": invocation.instance_id,
-        "http_status": invocation.http_status,
-        "method": invocation.method,
-        "path": invocation.path,
-        "cold": invocation.cold,
-        "phases": dict(invocation.phases),
-        "call_id": invocation.call_id,
-    }
+def invocation_values(invocation: Invocation) -> tuple[str | int | None, ...]:
+    """In the order of the table's columns, as SQLite stores them."""
+    error = invocation.error_message
+    return (
+        invocation.id,
+        invocation.function_id,
+        invocation.status.value,
+        invocation.duration_ms,
+        to_text(invocation.started_at),
+        # Part of it may be a machine's own words, and no text.
+        error if error is None else error.encode(errors="replace").decode(),
+        invocation.instance_id,
+        invocation.http_status,
+        invocation.method,
+        invocation.path,
+        invocation.cold,
+        _json(invocation.phases),
+        invocation.call_id,
+    )
+
+
+def _json(phases: Mapping[str, float]) -> str:
+    """Most calls have one phase, and one way to write it that is several times as fast as any other."""
+    if len(phases) == 1:
+        fn_ms = phases.get("fn")
+        if type(fn_ms) is float and isfinite(fn_ms):
+            return f'{{"fn": {fn_ms!r}}}'
+    return json.dumps(dict(phases))
 
 
 def invocation_from(row: RowMapping) -> Invocation:

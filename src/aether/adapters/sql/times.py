@@ -18,7 +18,8 @@ STORED = re.compile(
 
 def to_text(value: datetime) -> str:
     """Of fixed width, so that text order is time order; Go's SQLite driver reads it too."""
-    return value.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")
+    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return utc.isoformat(" ", "microseconds")
 
 
 def from_text(text: str) -> datetime:
