@@ -177,6 +177,7 @@ void stream_open(struct stream *stream, int fd, char name);
 void stream_read(struct stream *stream, int64_t now);
 void stream_flush(struct stream *stream);
 int64_t stream_deadline(const struct stream *stream);
+bool output_tells_starved(void); /* the function wrote on stderr that it had no memory left */
 
 /* ---- ready.c ---- */
 

@@ -81,10 +81,19 @@ static void drain(void) {
     stream_flush(&err);
 }
 
+/* How runtimes give up by themselves: an abort or a trap, or a shell's word for one. */
+static bool gave_up(int status) {
+    int number = WIFEXITED(status) ? WEXITSTATUS(status) - 128 : WTERMSIG(status);
+    return number == SIGABRT || number == SIGTRAP || number == SIGILL;
+}
+
 static void function_ended(int status) {
     char detail[200];
     bool starved = oom_kill_count() > function.oom_kills;
     drain();
+    if (gave_up(status) && output_tells_starved())
+        end("out_of_memory", WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+            WIFEXITED(status) ? 0 : WTERMSIG(status), "the function gave up for lack of memory");
     if (WIFEXITED(status)) {
         snprintf(detail, sizeof detail, "the function exited with code %d%s%s", WEXITSTATUS(status),
                  state == STARTING ? " before it listened on its port" : "",

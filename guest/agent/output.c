@@ -7,6 +7,18 @@
 
 enum { UNFINISHED_MS = 1000, TURN_BYTES = 64 * 1024 };
 
+/* What runtimes print before they abort for lack of memory: V8; C++; Rust. */
+static const char *const starved_words[] = {"out of memory", "std::bad_alloc", "memory allocation of "};
+static bool starved;
+
+bool output_tells_starved(void) { return starved; }
+
+static void give_line(char name, const char *text, size_t length) {
+    for (size_t i = 0; name == '2' && !starved && i < sizeof starved_words / sizeof *starved_words; i++)
+        starved = memmem(text, length, starved_words[i], strlen(starved_words[i])) != NULL;
+    channel_line(name, text, length);
+}
+
 void stream_open(struct stream *stream, int fd, char name) {
     stream->fd = fd;
     stream->name = name;
@@ -16,7 +28,7 @@ void stream_open(struct stream *stream, int fd, char name) {
 /* A line without an end, because it is long, late, or the last. */
 void stream_flush(struct stream *stream) {
     if (stream->length > 0)
-        channel_line(stream->name, stream->bytes, stream->length);
+        give_line(stream->name, stream->bytes, stream->length);
     stream->length = 0;
 }
 
@@ -25,7 +37,7 @@ static void split(struct stream *stream, int64_t now) {
     const char *newline;
     while ((newline = memchr(stream->bytes + start, '\n', stream->length - start))) {
         size_t end = (size_t)(newline - stream->bytes);
-        channel_line(stream->name, stream->bytes + start, end - start);
+        give_line(stream->name, stream->bytes + start, end - start);
         start = end + 1;
         stream->since_ms = now;
     }

@@ -10,6 +10,7 @@ const path = require('node:path');
 
 const HINT_AFTER_MS = 3000;
 const KEEP_ALIVE_MS = 75_000; // longer than any pool of the platform keeps a connection
+const PROBE = 'x-aether-probe'; // taken off what comes from outside
 const CALL_ID = /^[\x21-\x7e]{1,128}$/;
 
 const port = Number(process.env.PORT || 3000);
@@ -54,10 +55,18 @@ function isEncoding(encoding) {
   return typeof encoding === 'string' && !/^(utf-?8|ascii)$/i.test(encoding);
 }
 
+/** Whether the event loop runs: asked by the worker when a request is slow, and no matter of the function's. */
+function answerProbe(response) {
+  response.writeHead(204, { connection: 'close' });
+  response.end();
+  return true;
+}
+
 /** Runs what a server does for a request as that request's call. */
 function watchRequests(server) {
   const emit = server.emit;
   server.emit = function (event, request, response) {
+    if (event === 'request' && request?.headers?.[PROBE] !== undefined) return answerProbe(response);
     const id = event === 'request' || event === 'upgrade' ? request?.headers?.['x-call-id'] : undefined;
     if (typeof id !== 'string' || !CALL_ID.test(id)) return emit.apply(this, arguments);
     const call = { id, fail: null };

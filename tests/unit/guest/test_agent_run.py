@@ -162,6 +162,22 @@ print("left", left)
     assert lines == [("1", "left 0")]
 
 
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo 'FATAL ERROR: JavaScript heap out of memory' >&2; kill -ABRT $$", "out_of_memory"),
+        ("echo \"instance of 'std::bad_alloc'\" >&2; exit 134", "out_of_memory"),
+        ("echo 'JavaScript heap out of memory'; kill -ABRT $$", "exited"),
+        ("echo 'JavaScript heap out of memory' >&2; exit 1", "exited"),
+        ("kill -ABRT $$", "exited"),
+    ],
+)
+def test_a_runtime_that_gives_up_for_lack_of_memory_is_told_apart_from_a_crash(guest, script, reason):
+    guest.start("/bin/sh", "-c", script)
+    ended, _ = guest.until("E")
+    assert ended["reason"] == reason
+
+
 def test_terminate_lets_the_function_finish(guest):
     listen(
         guest, then="signal.signal(15, lambda *_: (print('bye', flush=True), sys.exit(7))); signal.pause()"

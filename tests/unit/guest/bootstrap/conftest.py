@@ -81,6 +81,13 @@ class Function:
     def output(self) -> str:
         return (self.folder / "stdout").read_text()
 
+    def sees(self, text: str) -> None:
+        """Wait until it has printed that."""
+        until = time.monotonic() + TIMEOUT_S
+        while text not in self.output():
+            assert time.monotonic() < until, self.output()
+            time.sleep(0.005)
+
     def errors(self) -> str:
         return (self.folder / "stderr").read_text()
 
