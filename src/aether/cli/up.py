@@ -22,6 +22,7 @@ from aether.cli.up_options import NOTHING_GIVEN, UpOptions, told_elsewhere
 from aether.images.catalog import Images, ImageSettings, load_images
 from aether.images.kvm import kvm_works
 from aether.images.tsc import tsc_khz
+from aether.vmm.cgroups import find_place
 from aether.vmm.qemu import QemuConfig, QemuVmm
 
 log = structlog.get_logger()
@@ -57,7 +58,8 @@ def make_vmm(settings: Settings, images: Images) -> QemuVmm:
     """The QEMU driver as this host can have it: KVM only where a probe machine booted under it."""
     accel = "kvm" if kvm_works(settings.cache_dir, images.kernel) else "tcg"
     return QemuVmm(
-        QemuConfig(kernel=images.kernel, run_dir=settings.sockets / MACHINES, tsc_khz=tsc_khz(), accel=accel)
+        QemuConfig(kernel=images.kernel, run_dir=settings.sockets / MACHINES, tsc_khz=tsc_khz(), accel=accel),
+        find_place(),
     )
 
 
@@ -65,6 +67,8 @@ async def _run(settings: Settings, vmm: QemuVmm, images: Images) -> int:
     left = await vmm.sweep()
     if left:
         log.warning("cleaned up what a killed platform left behind", instances=left)
+    if vmm.why_no_limits:
+        log.warning("nothing holds microVMs to their share: see aether doctor", reason=vmm.why_no_limits)
     stop, hurry = asyncio.Event(), asyncio.Event()
     _stop_on_signals(stop, hurry)
     async with open_stores(settings) as stores:

@@ -169,6 +169,20 @@ class Vmm(Protocol):
         """`kvm`, `tcg` or `none`."""
         ...
 
+    @property
+    def limits(self) -> str:
+        """How the host holds machines to their memory and processors; `none`, if it does not."""
+        ...
+
+    @property
+    def overhead_mib(self) -> int:
+        """What a machine takes at most of the host's memory beside the guest's own."""
+        ...
+
+    def resident(self) -> Mapping[str, int]:
+        """Bytes that machines have of the host's memory now, starting ones too, by instance id."""
+        ...
+
     async def boot(self, spec: MachineSpec, deadline: Deadline, on_log: OnLog) -> Machine:
         """Start a machine from nothing."""
         ...

@@ -14,6 +14,7 @@ from aether.images.catalog import Images, load_images
 from aether.images.errors import MissingImages
 from aether.images.tsc import tsc_khz
 from aether.ports.vmm import MachineSpec
+from aether.vmm.cgroups import NoPlace, Place, find_place
 from aether.vmm.qemu import QemuConfig, QemuVmm
 
 CODE = Path(__file__).parent / "function"
@@ -63,27 +64,43 @@ def config(guest_images: Images, tmp_path: Path) -> QemuConfig:
     )
 
 
+@pytest.fixture(scope="session")
+def groups_place() -> Place | NoPlace:
+    """Where this host lets us make control groups, if it does."""
+    return find_place()
+
+
 @pytest.fixture
-def nothing_left(config: QemuConfig) -> Iterator[None]:
-    """No process, no descriptor and no file of the run directory outlives a test."""
-    before = open_descriptors()
+def place(groups_place: Place | NoPlace) -> Place:
+    if isinstance(groups_place, NoPlace):
+        pytest.skip(f"no control groups here: {groups_place.why}")
+    return groups_place
+
+
+@pytest.fixture
+def nothing_left(config: QemuConfig, groups_place: Place | NoPlace) -> Iterator[None]:
+    """No process, no descriptor, no file of the run directory and no control group outlives a test."""
+    before, groups_before = open_descriptors(), groups_of_ours(groups_place)
     yield
     assert children() == []
     assert open_descriptors() - before == set()
     assert not config.run_dir.exists()
+    assert groups_of_ours(groups_place) - groups_before == set()
 
 
 @pytest.fixture
-async def vmm(config: QemuConfig, nothing_left: None) -> AsyncIterator[QemuVmm]:
-    driver = QemuVmm(config)
+async def vmm(
+    config: QemuConfig, groups_place: Place | NoPlace, nothing_left: None
+) -> AsyncIterator[QemuVmm]:
+    driver = QemuVmm(config, groups_place)
     assert await driver.sweep() == []
     yield driver
     await driver.close()
 
 
 @pytest.fixture
-def again(config: QemuConfig, nothing_left: None) -> Callable[[], QemuVmm]:
-    return lambda: QemuVmm(replace(config, embedded=False))
+def again(config: QemuConfig, groups_place: Place | NoPlace, nothing_left: None) -> Callable[[], QemuVmm]:
+    return lambda: QemuVmm(replace(config, embedded=False), groups_place)
 
 
 def children() -> list[str]:
@@ -95,6 +112,12 @@ def children() -> list[str]:
             if "qemu-system" in command or "setpriv" in command:
                 names.append(f"{pid} {command}")
     return names
+
+
+def groups_of_ours(place: Place | NoPlace) -> set[Path]:
+    """Those of every platform on this host, in that place."""
+    parents = () if isinstance(place, NoPlace) else place.parents.values()
+    return {path for parent in parents for path in parent.glob("aether-*")}
 
 
 def open_descriptors() -> set[str]:

@@ -22,7 +22,9 @@ from tests.contract.vmm_contract import call, within
 from tests.integration.vmm.test_restore import evaluate
 
 from aether.ports.vmm import BootFailed, EndReason, MachineSpec, ignore_log
+from aether.vmm.cgroups import NoPlace, Place
 from aether.vmm.qemu import QemuConfig, QemuVmm, boot, host
+from aether.vmm.qemu.driver import NOT_LOOKED_FOR
 from aether.vmm.qemu.machine import QemuMachine
 from aether.vmm.qemu.monitor import monitor_session
 
@@ -167,7 +169,7 @@ def executable(path: Path, script: str) -> Path:
     return path
 
 
-def boot_elsewhere(config: QemuConfig, spec: MachineSpec) -> int:
+def boot_elsewhere(config: QemuConfig, spec: MachineSpec, place: Place | NoPlace = NOT_LOOKED_FOR) -> int:
     """Boot a machine from another process, kill that process, and tell the machine's process id."""
     program = textwrap.dedent("""
         import asyncio, os, pickle, signal, sys, time
@@ -176,8 +178,8 @@ def boot_elsewhere(config: QemuConfig, spec: MachineSpec) -> int:
         from aether.vmm.qemu import QemuVmm
 
         async def main():
-            config, spec = pickle.load(sys.stdin.buffer)
-            vmm = QemuVmm(config)
+            config, spec, place = pickle.load(sys.stdin.buffer)
+            vmm = QemuVmm(config, place)
             await vmm.sweep()
             machine = await vmm.boot(spec, Deadline.after(60, time.monotonic()), ignore_log)
             print(machine.process.pid, flush=True)
@@ -186,7 +188,10 @@ def boot_elsewhere(config: QemuConfig, spec: MachineSpec) -> int:
         asyncio.run(main())
     """)
     ran = subprocess.run(
-        [sys.executable, "-c", program], input=pickle.dumps((config, spec)), capture_output=True, check=False
+        [sys.executable, "-c", program],
+        input=pickle.dumps((config, spec, place)),
+        capture_output=True,
+        check=False,
     )
     assert ran.returncode == -signal.SIGKILL, ran.stderr.decode()
     return int(ran.stdout)

@@ -51,7 +51,7 @@ class Group:
         memory = self.directories.get("memory")
         if memory is None or not self._version.kills_for_memory(memory):
             return None
-        if self._version.times_over_limit(memory):
+        if self._version.reached_limit(memory):
             return "by the host: over its memory limit"
         return "by the host: it had no memory left"
 

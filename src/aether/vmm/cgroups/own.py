@@ -17,11 +17,15 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 class Hierarchy:
     """`own` is this process's group, at or below `mount`."""
 
-    version: int
     controllers: frozenset[str]
-    """Of a v1 mount; a v2 one tells its own in each group's `cgroup.controllers`."""
+    """Of a mount of version 1; empty for version 2, where each group has a `cgroup.controllers`."""
     mount: Path
     own: Path
+
+    @property
+    def unified(self) -> bool:
+        """Of version 2."""
+        return not self.controllers
 
     def upwards(self) -> Iterator[Path]:
         """The own group, then those that hold it, up to what is mounted."""
@@ -50,7 +54,7 @@ def hierarchies(proc: Path = Path("/proc/self")) -> list[Hierarchy]:
 
 def _own_paths(text: str) -> dict[str, str]:
     """By controller; under the empty name for v2."""
-    paths = {}
+    paths: dict[str, str] = {}
     for line in text.splitlines():
         _number, controllers, path = line.split(":", 2)
         paths |= dict.fromkeys(controllers.split(","), path)
@@ -60,17 +64,12 @@ def _own_paths(text: str) -> dict[str, str]:
 def _hierarchy(line: str, paths: dict[str, str]) -> Hierarchy | None:
     before, _, after = line.partition(" - ")
     kind, _source, options = after.split(" ", 2)
-    if kind == "cgroup":
-        version, controllers = 1, frozenset(options.split(",")) & paths.keys()
-    elif kind == "cgroup2":
-        version, controllers = 2, frozenset[str]()
-    else:
-        return None
-    if version == 1 and not controllers:
+    controllers = frozenset(name for name in options.split(",") if kind == "cgroup" and name in paths)
+    if not controllers and kind != "cgroup2":
         return None
     path = paths.get(next(iter(controllers), ""))
     root, mount = (_OCTAL.sub(lambda code: chr(int(code[1], 8)), text) for text in before.split(" ")[3:5])
     if path is None or "/.." in path or not PurePosixPath(path).is_relative_to(root):
         return None
     own = Path(mount) / PurePosixPath(path).relative_to(root)
-    return Hierarchy(version, controllers, Path(mount), own) if own.is_dir() else None
+    return Hierarchy(controllers, Path(mount), own) if own.is_dir() else None

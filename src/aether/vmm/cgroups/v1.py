@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from aether.vmm.cgroups.bounds import Bounds
@@ -11,12 +11,17 @@ from aether.vmm.cgroups.version import Setting, event_count
 NAME = "cgroup v1"
 PERIOD_US = 100_000
 SHARES_PER_CPU = 1024
+CHARGED_AT_ONCE_BYTES = 64 * 4096
+"""The kernel counts memory in advance by so much; the last of it before a limit it may not get."""
 
 
 class V1:
     """Implements `aether.vmm.cgroups.version.Version`."""
 
     name = NAME
+
+    def enable(self, directory: Path, controllers: Collection[str]) -> None:
+        """Nothing: every group has what its hierarchy has."""
 
     def settings(self, bounds: Bounds) -> Iterator[Setting]:
         yield Setting("memory", "memory.limit_in_bytes", str(bounds.memory_bytes))
@@ -35,5 +40,10 @@ class V1:
     def kills_for_memory(self, memory: Path) -> int:
         return event_count(memory / "memory.oom_control", "oom_kill")
 
-    def times_over_limit(self, memory: Path) -> int:
-        return int((memory / "memory.failcnt").read_text())
+    def reached_limit(self, memory: Path) -> bool:
+        # Not by its `failcnt`: that stays 0 where memory with swap has the same limit.
+        most, limit = (
+            int((memory / file).read_text())
+            for file in ("memory.max_usage_in_bytes", "memory.limit_in_bytes")
+        )
+        return most + CHARGED_AT_ONCE_BYTES >= limit

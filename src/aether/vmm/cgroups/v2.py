@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from aether.vmm.cgroups.bounds import Bounds
@@ -12,12 +12,19 @@ NAME = "cgroup v2"
 PERIOD_US = 100_000
 WEIGHT_PER_CPU = 100
 MAX_WEIGHT = 10_000
+SUBTREE = "cgroup.subtree_control"
 
 
 class V2:
     """Implements `aether.vmm.cgroups.version.Version`."""
 
     name = NAME
+
+    def enable(self, directory: Path, controllers: Collection[str]) -> None:
+        control = directory / SUBTREE
+        wanted = set(controllers) - set(control.read_text().split())
+        if wanted:
+            control.write_text(" ".join(f"+{name}" for name in sorted(wanted)))
 
     def settings(self, bounds: Bounds) -> Iterator[Setting]:
         yield Setting("memory", "memory.max", str(bounds.memory_bytes))
@@ -34,5 +41,5 @@ class V2:
     def kills_for_memory(self, memory: Path) -> int:
         return event_count(memory / "memory.events", "oom_kill")
 
-    def times_over_limit(self, memory: Path) -> int:
-        return event_count(memory / "memory.events", "oom")
+    def reached_limit(self, memory: Path) -> bool:
+        return event_count(memory / "memory.events", "oom") > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,10 @@ class Version(Protocol):
         """As users are told it."""
         ...
 
+    def enable(self, directory: Path, controllers: Collection[str]) -> None:
+        """Let groups below have these. Raises OSError."""
+        ...
+
     def settings(self, bounds: Bounds) -> Iterator[Setting]:
         """What holds a group to `bounds`, of all controllers."""
         ...
@@ -38,8 +42,8 @@ class Version(Protocol):
         """How often the kernel has killed in that group for want of memory."""
         ...
 
-    def times_over_limit(self, memory: Path) -> int:
-        """How often an allocation failed because of the group's own limit; 0: it was the host's memory."""
+    def reached_limit(self, memory: Path) -> bool:
+        """Whether it came to its own limit; if not, it was the host that had no memory."""
         ...
 
 

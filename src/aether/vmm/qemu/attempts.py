@@ -91,7 +91,10 @@ def failure(machine: QemuMachine) -> BootFailed | PortTaken:
     if end.reason is EndReason.KILLED:
         if "host forwarding" in machine.process.errors.text():
             return PortTaken()
-        return BootFailed(end.detail, console_tail=tail(machine))
+        detail = (
+            f"the machine was killed {end.detail}" if end.detail.startswith("by the host") else end.detail
+        )
+        return BootFailed(detail, console_tail=tail(machine))
     return BootFailed(f"the function ended before it was ready: {end.detail}", console_tail=tail(machine))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +12,13 @@ from pathlib import Path
 from aether.domain.deadline import Deadline
 from aether.ports.vmm import Machine, MachineSpec, MachineState, OnLog, Snapshot, SnapshotInvalid
 from aether.vmm import messages
+from aether.vmm.cgroups import NoPlace, Place
 from aether.vmm.messages import Pong
 from aether.vmm.qemu.adopt import adopt
 from aether.vmm.qemu.boot import boot
 from aether.vmm.qemu.command import Launch
 from aether.vmm.qemu.config import QemuConfig
+from aether.vmm.qemu.footprint import overhead_mib
 from aether.vmm.qemu.host import QemuHost
 from aether.vmm.qemu.machine import QemuMachine
 from aether.vmm.qemu.monitor import MonitorError, monitor_session
@@ -26,6 +28,7 @@ from aether.vmm.qemu.spawn import MEMORY, Start
 from aether.vmm.snapshot_files import load_snapshot
 
 MONITOR_LIMIT_S = 10.0
+NOT_LOOKED_FOR = NoPlace("the driver was given no place for them")
 
 
 class QemuVmm:
@@ -33,9 +36,9 @@ class QemuVmm:
 
     name = "qemu"
 
-    def __init__(self, config: QemuConfig) -> None:
+    def __init__(self, config: QemuConfig, groups: Place | NoPlace = NOT_LOOKED_FOR) -> None:
         self._config = config
-        self._host = QemuHost(config)
+        self._host = QemuHost(config, groups)
         self._keys = Keys(config)
         self._claimed: set[str] = set()
 
@@ -43,17 +46,33 @@ class QemuVmm:
     def accel(self) -> str:
         return self._config.accel
 
+    @property
+    def limits(self) -> str:
+        return self._host.limits
+
+    @property
+    def why_no_limits(self) -> str:
+        """Empty when there are."""
+        return self._host.why_no_limits
+
+    @property
+    def overhead_mib(self) -> int:
+        return overhead_mib(self._config)
+
+    def resident(self) -> Mapping[str, int]:
+        return {name: machine.resident_bytes() for name, machine in self._host.machines.items()}
+
     async def sweep(self) -> list[str]:
         """End and remove what a killed process left behind; ids of the machines that were.
 
         Ready machines stay, to be adopted, unless this driver is embedded. Raises RuntimeError
         when another process that runs has the run directory.
         """
-        self._host.run.take()
+        self._host.take()
         keep = set(self._host.machines)
         if not self._config.embedded:
             keep |= set(self._host.run.adoptable())
-        return await asyncio.to_thread(self._host.run.sweep, keep)
+        return await asyncio.to_thread(self._host.sweep, keep)
 
     async def boot(self, spec: MachineSpec, deadline: Deadline, on_log: OnLog) -> Machine:
         with self._claim(spec.instance_id):
@@ -147,7 +166,7 @@ class QemuVmm:
         for machine in list(self._host.machines.values()):
             await machine.disconnect()
             self._host.let_go(machine)
-        self._host.run.leave()
+        self._host.leave()
 
     @contextmanager
     def _claim(self, instance_id: str) -> Iterator[None]:

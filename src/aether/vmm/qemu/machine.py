@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from aether.ports.vmm import End, EndReason, LogLine, MachineSpec, MachineState, OnLog
+from aether.vmm.cgroups import Group
 from aether.vmm.connection import Connection
 from aether.vmm.console import Console
 from aether.vmm.control import ControlChannel
@@ -21,7 +22,7 @@ from aether.vmm.frames import ControlError, Frame
 from aether.vmm.messages import Ended, Hello, IdentityTaken, Message, Pong, Ready, Status, ping
 from aether.vmm.qemu import sockets
 from aether.vmm.qemu.command import GUEST_IP
-from aether.vmm.qemu.process import Process
+from aether.vmm.qemu.process import Process, own_memory
 
 Sign = Hello | Ready | IdentityTaken | Status | Pong
 """Messages that a start waits for."""
@@ -29,11 +30,13 @@ Sign = Hello | Ready | IdentityTaken | Status | Pong
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a machine takes on the host: its run directory, its port on 127.0.0.1, its user."""
+    """What a machine takes on the host: its run directory, its port on 127.0.0.1, its user, its group."""
 
     directory: Path
     port: int
     uid: int | None
+    group: Group | None = None
+    """None where the host gives no control groups."""
 
 
 class QemuMachine:
@@ -100,6 +103,9 @@ class QemuMachine:
     @property
     def end(self) -> End | None:
         return self._latch.value
+
+    def resident_bytes(self) -> int:
+        return 0 if self._process is None else own_memory(self._process.pid)
 
     async def ended(self) -> End:
         return await self._latch.wait()
@@ -176,8 +182,9 @@ class QemuMachine:
         if self._open or self._process is None or self._latch.value is not None:
             return
         self.state = MachineState.ENDED
+        why = self._why()  # while its group is there to tell
         self._on_end(self)
-        self._latch.set(self._why())
+        self._latch.set(why)
         for sign in self._signs.values():
             sign.set()
 
@@ -186,6 +193,8 @@ class QemuMachine:
             return End(EndReason.STOPPED, self._stopping)
         if self._told is not None:
             return self._told
+        if self.place.group is not None and (because := self.place.group.killed_because()) is not None:
+            return End(EndReason.KILLED, because)
         code, errors = self.process.returncode, self.process.errors.tail(3)
         status = "" if code is None else f" with code {code}" if code >= 0 else f" by signal {-code}"
         return End(EndReason.KILLED, f"QEMU ended{status}" + (f": {errors}" if errors else ""))

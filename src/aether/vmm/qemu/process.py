@@ -20,6 +20,7 @@ from aether.vmm.console import Console
 from aether.vmm.qemu.config import QemuConfig
 
 ERROR_OUTPUT_BYTES = 8 * 1024
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def privilege_prefix(config: QemuConfig, uid: int | None, *, dies_with_us: bool) -> list[str]:
@@ -42,6 +43,15 @@ def start_ticks(pid: int) -> int | None:
     # The name, in parentheses, may hold anything; state and start time are fields 3 and 22.
     fields = stat[stat.rindex(")") + 2 :].split()
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def own_memory(pid: int) -> int:
+    """Bytes of memory that go when the process does: not what it maps of files. 0 if it is no more."""
+    try:
+        _size, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return (int(resident) - int(shared)) * PAGE_BYTES
 
 
 class Process:

@@ -47,6 +47,8 @@ async def spawn(host: QemuHost, start: Start, incoming: int | None = None) -> Qe
             arguments = command_line(host.config, start.launch, descriptors, machine.place.port)
             inherited = [*descriptors.all(), *([] if incoming is None else [incoming])]
             command = [*prefix, "--", host.config.binary, *arguments]
+            if machine.place.group is not None:
+                command = machine.place.group.entering(command)
             machine.attach(lambda on_exit: Process.spawn(command, inherited, on_exit))
         record(machine)
     except BaseException:

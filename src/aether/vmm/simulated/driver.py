@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class SimulatedVmm:
 
     name = "simulated"
     accel = "none"
+    limits = "none"
+    overhead_mib = 0
 
     def __init__(
         self,
@@ -53,6 +55,10 @@ class SimulatedVmm:
         self._behaviour = behaviour or Behaviour()
         self._host = host or SimulatedHost()
         self._embedded = embedded
+
+    def resident(self) -> Mapping[str, int]:
+        """Nothing: they are parts of this process."""
+        return {}
 
     async def boot(self, spec: MachineSpec, deadline: Deadline, on_log: OnLog) -> Machine:
         return await self._start(spec, deadline, on_log, phase="boot", prepared=False)
