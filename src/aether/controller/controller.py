@@ -8,6 +8,7 @@ import structlog
 
 from aether.controller.cluster import Demand, Routes
 from aether.controller.facts import Facts
+from aether.controller.hope import Hope
 from aether.controller.keeping import Policy, keep
 from aether.controller.leaving import Leaving
 from aether.controller.room import Room
@@ -23,8 +24,6 @@ EVERY_S = 1.0
 """Source: the wire contract, "Scaling": looked at every second."""
 RETRY_BROKEN_S = 60.0
 """How often a newest version that never got ready is tried again, aside."""
-ANSWER_HOLDS_S = 0.2
-"""For so long the answer whether room can be made is taken to be the same."""
 PAUSE_AFTER = 200
 """Functions that are looked at in one go: with thousands of them, requests have their turn in between."""
 
@@ -54,7 +53,7 @@ class Controller:
         self._retry_at_s: dict[str, float] = {}
         self._short: dict[str, int] = {}
         """Starts of our own that had no room at the last look, by function id."""
-        self._answers: dict[str, tuple[float, bool]] = {}
+        self._hope = Hope(self._room)
         self._room_wanted = asyncio.Event()
 
     async def run(self) -> None:
@@ -91,13 +90,10 @@ class Controller:
 
     def room_can_be_made(self, function: FunctionConfig) -> bool:
         """Whether idle instances leave for one of that function: then it is seen to at once."""
-        now_s = self._clock.monotonic()
-        until_s, answer = self._answers.get(function.id, (0.0, False))
-        if now_s >= until_s:
+        answer = self._hope.for_one_of(function, self._clock.monotonic())
+        if answer.news:
             self._room_wanted.set()
-            answer = self._room.can_be_made(function)
-            self._answers[function.id] = now_s + ANSWER_HOLDS_S, answer
-        return answer
+        return answer.hope
 
     async def make_room(self) -> None:
         """Drain idle instances for those who have no room, and for workers that are short of memory."""
@@ -121,7 +117,7 @@ class Controller:
             del self._histories[function_id]
         for function_id in self._retry_at_s.keys() - there:
             del self._retry_at_s[function_id]
-        self._answers = {f: answer for f, answer in self._answers.items() if answer[0] > now_s}
+        self._hope.prune(now_s)
         self._short.clear()
         if self._leaving:
             self._leaving.prune((i for f in functions for i in self._routes.instances(f.id)), now_s)

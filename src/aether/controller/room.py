@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from aether.controller.cluster import Demand, Routes
 from aether.controller.facts import Facts
@@ -42,22 +43,37 @@ class Room:
 
         `own_needs` are the controller's, by function id, beside those that requests wait for.
         """
-        needs = {**own_needs, **self._demand.missing_room()}
+        needs = {**self._queued(), **own_needs, **self._demand.missing_room()}
         if not needs and not any(worker.short_of for worker in self._routes.workers.values()):
             return Evictions()
         spare: dict[str, int] = {}
         occupants = list(self._occupants(spare, now_s))
         return evict(self._needs(needs), self._spaces(), occupants, spare)
 
-    def can_be_made(self, function: FunctionConfig) -> bool:
+    def can_be_made(self, function: FunctionConfig, *, hoping: bool = False) -> bool:
         """Whether there is room for one, or will be: by what leaves, or by what may.
 
         Something idle counts from its first moment and however old the facts are: it is worth waiting for.
+        `hoping` counts what runs requests too: they may have ended since the facts were told.
         """
         spare: dict[str, int] = {}
         occupants = list(self._occupants(spare, None))
+        if hoping:
+            occupants = [replace(one, in_flight=0) for one in occupants]
         wanted = self._needs({function.id: 1})
         return function.id in evict(wanted, self._spaces(), occupants, spare, idle_at_least_s=0.0).met
+
+    def _queued(self) -> dict[str, int]:
+        """Starts that were asked for while there seemed to be room, and that no worker has room for."""
+        queued: dict[str, int] = {}
+        workers = self._routes.workers.values()
+        for function in self._routes.functions():
+            count = self._demand.starting(function)
+            if count and not self._routes.has_room(self._routes.serving(function).memory_mb):
+                taken = sum(worker.starting.get(function.id, 0) for worker in workers)
+                if count > taken:
+                    queued[function.id] = count - taken
+        return queued
 
     def _needs(self, counts: Mapping[str, int]) -> Iterator[Need]:
         for function in self._routes.functions():

@@ -135,8 +135,7 @@ class Activator:
 
     def missing_room(self) -> Mapping[str, int]:
         """Instances that those who wait need and no worker has room for, by function id."""
-        missing = self._provisioner.room.missing
-        return {f: count for f, count in missing.items() if f in self._requests.functions}
+        return self._provisioner.missing_room(self._requests.functions)
 
     def waiting(self, function_id: str) -> int:
         return self._requests.count(function_id)
@@ -194,6 +193,7 @@ class Activator:
             return
         slots = self._routes.slots(function_id)
         self._provisioner.starts.arrived(function_id, (slot.instance.instance_id for slot in slots))
+        self._provisioner.keep_promise(function)
         waiting = self._requests.hand_over(function)
         if waiting:
             error = self._provisioner.see_to(function, waiting)

@@ -121,6 +121,8 @@ class Gateway:
             trusts=self._trusts,
             neighbours=self._neighbours,
         )
+        # An instance that drains ends when its last connection does.
+        self.routes.on_leaving = lambda i: relay.forget(Upstream(i.host_ip, i.proxy_port))
         api_stop = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:

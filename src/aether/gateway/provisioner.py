@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from contextlib import suppress
 
 import structlog
 
@@ -11,6 +12,7 @@ from aether.domain.errors import AetherError, InstanceFailed, NoCapacity, NoCode
 from aether.domain.function import FunctionConfig
 from aether.domain.job import JobReply
 from aether.domain.rollout import Rollout, RolloutStatus
+from aether.domain.worker import Worker
 from aether.gateway.backoff import Backoff
 from aether.gateway.demand import starts_missing
 from aether.gateway.room import Room
@@ -56,7 +58,9 @@ class Provisioner:
             failed=self._start_failed,
             refused=self._start_refused,
         )
-        routes.on_worker = self._backoff.heard
+        self._promised: dict[str, int] = {}
+        """Revisions that are to start as soon as there is room, though nobody waits, by function id."""
+        routes.on_worker = self._heard
         routes.on_worker_gone = self._backoff.gone
 
     # What is on its way, and how it goes
@@ -139,13 +143,21 @@ class Provisioner:
         """
         if not function.version.code_sha256:
             raise NoCode(f"{function.name} has no code yet")
-        present = any(s.serves(function.version.revision) for s in self._routes.slots(function.id))
-        if present or self.starts.count(function.id, function.version.revision):
+        revision = function.version.revision
+        if any(slot.serves(revision) for slot in self._routes.slots(function.id)):
+            self._promised.pop(function.id, None)
             return
-        if not self._routes.has_room(function.version.memory_mb):
+        if self.starts.count(function.id, revision):
+            return
+        self._promised[function.id] = revision
+        if self.room.has(function, function.version):
+            self._routes.rollouts.tried_again(function.id)
+            self.try_again(function)
+            return
+        self.room.missing[function.id] = 1
+        if not self.room.can_be_made(function):
+            del self._promised[function.id]
             raise self.room.none_for(function)
-        self._routes.rollouts.tried_again(function.id)
-        self.try_again(function)
 
     def try_again(self, function: FunctionConfig) -> None:
         """Start the newest version although it failed before: it may have been bad luck."""
@@ -155,6 +167,7 @@ class Provisioner:
         """The function is there no more."""
         self._backoff.forget(function_id)
         self.room.forget(function_id)
+        self._promised.pop(function_id, None)
 
     def _ask(self, function: FunctionConfig, count: int) -> None:
         for _ in range(count):
@@ -167,6 +180,32 @@ class Provisioner:
         return self._backoff.trouble(function.id, self._routes.serving(function).revision)
 
     # What becomes of it
+
+    def _heard(self, worker: Worker) -> None:
+        """A heartbeat: there may be room for those that had none."""
+        self._backoff.heard(worker)
+        self.room.heard()
+        for function_id in self._promised.keys() | self.room.missing.keys():
+            self._changed(function_id)
+
+    def missing_room(self, waited_for: Container[str]) -> dict[str, int]:
+        """Instances that there is no room for, by function id, of functions that are waited for."""
+        return {
+            function_id: count
+            for function_id, count in self.room.missing.items()
+            if function_id in waited_for or function_id in self._promised
+        }
+
+    def keep_promise(self, function: FunctionConfig) -> None:
+        """Start the newest version where that was to be as soon as there is room."""
+        if function.id not in self._promised:
+            self.room.missing.pop(function.id, None)  # those who wait say so again
+            return
+        if self._promised[function.id] != function.version.revision:
+            del self._promised[function.id]
+            return
+        with suppress(NoCode, NoCapacity):
+            self.start_newest(function)
 
     def _start_worked(self, reply: JobReply) -> None:
         self._backoff.worked(reply.function_id)
@@ -182,6 +221,7 @@ class Provisioner:
             if reply.revision == self._routes.serving(function).revision:
                 self._start_refused(function.id, NoCapacity(reply.error))
             return
+        self._promised.pop(function.id, None)
         self._backoff.failed(function.id, reply.revision, reply.error, reply.console_tail)
         self._routes.rollouts.failed(function, reply)
         self._routes.changed(function.id)

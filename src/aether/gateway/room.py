@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aether.domain.errors import NoCapacity
-from aether.domain.function import FunctionConfig
+from aether.domain.function import FunctionConfig, Version
 from aether.gateway.routes import RouteTable
 from aether.ports.clock import Clock
 
 ASK_AGAIN_S = 1.0
-"""How long after a worker said that it is full none is asked for the same function: heartbeats tell of
-room once a second."""
+"""How long after a worker said that it is full none is asked for the same function, unless a worker tells
+of its room meanwhile: they do once a second, and when an instance came or went."""
 
 
 class Room:
@@ -26,18 +26,22 @@ class Room:
         self.can_be_made: Callable[[FunctionConfig], bool] = lambda _function: False
         """Whether idle instances leave for one of that function; the controller knows, and sees to it."""
 
-    def has(self, function: FunctionConfig) -> bool:
-        """Whether a start of the version that serves is worth asking for."""
+    def has(self, function: FunctionConfig, version: Version | None = None) -> bool:
+        """Whether a start of that version, or the one that serves, is worth asking for."""
         until_s = self._full_until_s.get(function.id)
         if until_s is not None:
             if self._clock.monotonic() < until_s:
                 return False
             del self._full_until_s[function.id]
-        return self._routes.has_room(self._routes.serving(function).memory_mb)
+        return self._routes.has_room((version or self._routes.serving(function)).memory_mb)
 
     def refused(self, function_id: str) -> None:
         """A start of it was not taken."""
         self._full_until_s[function_id] = self._clock.monotonic() + ASK_AGAIN_S
+
+    def heard(self) -> None:
+        """A worker has told what it has by now: what it refused before is out of date."""
+        self._full_until_s.clear()
 
     def forget(self, function_id: str) -> None:
         """The function is there no more."""

@@ -10,7 +10,8 @@ import structlog
 
 from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig, Version
-from aether.domain.instance import Instance
+from aether.domain.instance import Instance, InstanceStatus
+from aether.domain.memory import instance_bytes
 from aether.domain.worker import Worker
 from aether.gateway.names import Names
 from aether.gateway.places import Places, Slot
@@ -37,6 +38,8 @@ class RouteTable:
         self.on_worker: Callable[[Worker], None] = lambda _worker: None
         """Called with a worker's heartbeat."""
         self.on_worker_gone: Callable[[str], None] = lambda _worker_id: None
+        self.on_leaving: Callable[[Instance], None] = lambda _instance: None
+        """Called when an instance drains, or has gone: it is to get no request any more."""
         self.loaded = asyncio.Event()
         self.workers: dict[str, Worker] = {}
         self.revision = 0
@@ -92,7 +95,7 @@ class RouteTable:
 
     def has_room(self, memory_mib: int) -> bool:
         """Whether any worker says it could start such an instance."""
-        need = memory_mib << 20
+        need = instance_bytes(memory_mib)
         return any(w.free_mem >= need and w.free_slots > 0 and not w.draining for w in self.workers.values())
 
     def is_broken(self, function: FunctionConfig) -> bool:
@@ -180,6 +183,8 @@ class RouteTable:
             slots[instance.instance_id] = Slot(instance)
         else:
             slot.instance, slot.lost = instance, False
+        if instance.status is InstanceStatus.DRAINING:
+            self.on_leaving(instance)
         function = self._functions.get(instance.function_id)
         if function is not None and function.version.revision == instance.revision:
             self.rollouts.ready(function)
@@ -198,6 +203,7 @@ class RouteTable:
                     self._slots.pop(function_id, None)
                 if slot is not None:
                     slot.gone()
+                    self.on_leaving(slot.instance)
                 self.changed(function_id)
             case ["", "config", "functions", function_id]:
                 self.names.remove(function_id)

@@ -19,6 +19,7 @@ from aether.cli.settings import load_settings
 from aether.ports.vmm import MachineSpec, Runtime
 from aether.vmm.simulated.behaviour import Behaviour
 from aether.vmm.simulated.driver import SimulatedVmm
+from aether.worker.capacity import Capacity
 
 NODE = Runtime("node", Path("/none"), ("node",), "handler.js")
 
@@ -66,14 +67,17 @@ class Platform:
 
 @asynccontextmanager
 async def running(
-    data_dir: Path, behave: Callable[[MachineSpec], Behaviour], **options: object
+    data_dir: Path,
+    behave: Callable[[MachineSpec], Behaviour],
+    capacity: Capacity | None = None,
+    **options: object,
 ) -> AsyncIterator[Platform]:
     settings = load_settings(data_dir=data_dir, port=0, **options)
     stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
     async with AsyncExitStack() as stack:
         stack.enter_context(socket_directory(settings.sockets))
         stores = await stack.enter_async_context(open_stores(settings))
-        embedded = Embedded(settings, stores, SimulatedVmm(behave), {"node": NODE})
+        embedded = Embedded(settings, stores, SimulatedVmm(behave), {"node": NODE}, capacity=capacity)
         run = asyncio.ensure_future(embedded.run(stop, address.set_result))
         await asyncio.wait({run, address}, return_when=asyncio.FIRST_COMPLETED)
         if run.done():

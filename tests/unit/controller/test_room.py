@@ -40,14 +40,40 @@ async def test_an_outdated_instance_of_its_own_leaves_for_the_new_version(cluste
     await asyncio.gather(call, return_exceptions=True)
 
 
-async def test_with_nothing_but_running_requests_around_the_answer_comes_at_once(cluster):
+async def test_nothing_is_waited_for_where_no_instance_could_go(cluster):
+    cluster.free_mem = 0
+    await cluster.heartbeat()
+    call = await cluster.call(await cluster.put(function("fn-2")))
+    assert call.exception().code == "no_capacity"
+
+
+async def test_running_requests_stay_and_the_answer_comes_when_they_did_not_end_in_seconds(cluster):
     cluster.free_mem = 0
     await cluster.put(function("fn-1"))
     await cluster.ready("a", busy(1))
     await cluster.second()
     call = await cluster.call(await cluster.put(function("fn-2")))
+    await cluster.second()
+    assert not call.done()
+    await cluster.seconds(2)
     assert call.exception().code == "no_capacity"
+    later = await cluster.call(cluster.routes.find("fn-2"))
+    assert later.exception().code == "no_capacity"
     assert cluster.draining() == []
+
+
+async def test_one_whose_request_ends_meanwhile_goes(cluster):
+    cluster.free_mem = 0
+    await cluster.put(function("fn-1"))
+    await cluster.ready("a", busy(1))
+    await cluster.second()
+    call = await cluster.call(await cluster.put(function("fn-2")))
+    await cluster.second({"a": idle(0.5)})
+    await cluster.second({"a": idle(1.5)})
+    assert cluster.draining() == ["a"]
+    assert not call.done()
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
 
 
 async def test_no_function_loses_what_it_is_to_have_at_least(cluster):
