@@ -27,6 +27,8 @@ class Seen:
     """The framing says that the answer is complete."""
     fault: str = ""
     """What went wrong with the exchange, if something did."""
+    broke_off: bool = False
+    """The connection ended in the middle of the answer."""
     refused: bool = False
     """No connection was to be had: it was never sent."""
     surplus: bytes = b""
@@ -119,8 +121,10 @@ class Connection:
             seen.fault = f"nothing whole within {within_s:.1f} s"
         except h11.RemoteProtocolError as error:
             seen.fault = f"{self._wire.ended or 'malformed'}: {error}"
+            seen.broke_off = seen.status > 0 and self._wire.ended is not None
         except ConnectionError as error:
             seen.fault = str(error)
+            seen.broke_off = seen.status > 0
         seen.ended_s = time.monotonic()
         if seen.whole:
             seen.surplus = self._http.trailing_data[0] + self.unasked

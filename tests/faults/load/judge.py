@@ -35,6 +35,8 @@ STATUS_OF = {
     "store_unavailable": 503,
     "deadline_exceeded": 504,
 }
+CUT = "cut_short"
+"""In place of an error's code: the answer had begun and broke off, so that the client could tell."""
 TELLS_WHEN_TO_RETRY = {"over_limit", "no_capacity", "queue_full", "store_unavailable"}
 
 
@@ -72,9 +74,9 @@ def judge(request: LoadRequest, seen: Seen, deadline_s: float, phase: str = "") 
         return found(Verdict.WRONG, f"more came than one answer: {seen.surplus[:60]!r}")
     problem = _not_in_time(seen, deadline_s)
     if problem:
-        return found(Verdict.LOST, problem)
+        return found(Verdict.LOST, problem, CUT if seen.broke_off else "")
     problem = _call_id(request, seen)
-    if problem:
+    if problem and not _unread(seen):
         return found(Verdict.WRONG, problem)
     if seen.status == OK:
         document, problem = _function_answer(request, seen)
@@ -103,6 +105,11 @@ def _call_id(request: LoadRequest, seen: Seen) -> str:
     if request.tells_call_id and told != request.token:
         return f"the answer to call {told[:60]}"
     return ""
+
+
+def _unread(seen: Seen) -> bool:
+    """Refused as a connection, before any request on it was read: its call id can't be known."""
+    return seen.status == STATUS_OF["queue_full"] and seen.headers.get("connection") == "close"
 
 
 def _function_answer(request: LoadRequest, seen: Seen) -> tuple[Any, str]:

@@ -1,4 +1,9 @@
-"""All requests of a scenario, and the sums over them."""
+"""All requests of a scenario, and the sums over them.
+
+An answer that broke off is lost, unless the scenario has a cause for such (code `cut_short`): the running
+requests of an instance that it breaks itself in the middle of an answer. They count as platform errors,
+and the platform has to have recorded why: see `Stage.recorded`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from tests.faults.load.judge import Judged, Verdict
+from tests.faults.load.judge import CUT, Judged, Verdict
 from tests.faults.load.request import LoadRequest
 
 MOST_REASONS = 12
@@ -24,11 +29,14 @@ class Cause:
     until_s: float = float("inf")
     says: str = ""
     """What the message has to match, anywhere."""
+    function: str = ""
+    """Empty for any."""
     phase: str = "during"
 
     def explains(self, judged: Judged) -> bool:
         return (
             judged.code == self.code
+            and self.function in {"", judged.request.function}
             and judged.phase == self.phase
             and judged.seen.sent_s <= self.until_s
             and judged.seen.ended_s >= self.since_s
@@ -64,6 +72,8 @@ class Ledger:
         self.causes: list[Cause] = []
         self.away: list[tuple[float, float]] = []
         """When no platform was there to connect to: what found none then was never sent."""
+        self.timed = ""
+        """The function whose times count; empty for all."""
         self.all: list[Judged] = []
         self.left: list[LoadRequest] = []
         """Of clients that didn't wait for their answers: a function may have got them, once."""
@@ -79,15 +89,15 @@ class Ledger:
         """Something that no single answer shows."""
         self._wrong[reason] += count
 
-    def compare(self, received: Iterable[str]) -> None:
-        """With the tokens that functions received, in whatever order."""
+    def compare(self, received: Iterable[str], *, all_of_them: bool = True) -> None:
+        """With the tokens that functions received, in whatever order; some may be missing otherwise."""
         counts = Counter(received)
         answered = {judged.request.token for judged in self.answered()}
         for request in (*(judged.request for judged in self.all), *self.left):
             times = counts.pop(request.token, 0)
             if times > 1 and not request.idempotent:
                 self.wrong(f"a {request.method} reached functions more than once", times - 1)
-            if not times and request.token in answered:
+            if not times and all_of_them and request.token in answered:
                 self.wrong("an answer that no function gave")
         if counts:
             self.wrong("functions received what was never sent", len(counts))
@@ -105,17 +115,21 @@ class Ledger:
             wrong=verdicts[Verdict.WRONG] + self._wrong.total(),
             cut=0,
             refused=len(self.all) - len(settled),
-            p99_before_ms=percentile(self.answered("before"), 0.99),
-            p99_during_ms=percentile(self.answered("during"), 0.99),
-            errors=Counter(j.code for j in settled if _explained(j)),
+            p99_before_ms=self._p99("before"),
+            p99_during_ms=self._p99("during"),
+            errors=dict(Counter(j.code for j in settled if _explained(j))),
             reasons=dict(_shortened(reasons)),
         )
+
+    def _p99(self, phase: str) -> float | None:
+        timed = [j for j in self.answered(phase) if self.timed in {"", j.request.function}]
+        return percentile(timed, 0.99)
 
     def _with_causes(self) -> Iterable[Judged]:
         """A platform error that nothing explains is a lost request."""
         left = {id(cause): cause.at_most for cause in self.causes}
         for judged in self.all:
-            if judged.verdict is not Verdict.PLATFORM_ERROR:
+            if judged.verdict is not Verdict.PLATFORM_ERROR and judged.code != CUT:
                 yield judged
                 continue
             cause = next((c for c in self.causes if left[id(c)] > 0 and c.explains(judged)), None)
@@ -124,7 +138,7 @@ class Ledger:
                 yield replace(judged, verdict=Verdict.LOST, reason=why)
             else:
                 left[id(cause)] -= 1
-                yield judged
+                yield replace(judged, verdict=Verdict.PLATFORM_ERROR)
 
     def _never_sent(self, judged: Judged) -> bool:
         seen = judged.seen

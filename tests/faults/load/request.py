@@ -16,6 +16,7 @@ BODY_BYTES = (64, 2_000, 0, 20_000)
 class LoadRequest:
     """`path` is what the function is to see of the target."""
 
+    function: str
     token: str
     method: str
     path: str
@@ -37,13 +38,14 @@ class LoadRequest:
         return fields
 
 
-def requests(name: str, headers: tuple[tuple[str, str], ...] = ()) -> Iterator[LoadRequest]:
+def requests(function: str, headers: tuple[tuple[str, str], ...] = ()) -> Iterator[LoadRequest]:
     """Endless, half of them POSTs, half with a call id of their own."""
     for number in itertools.count():
-        token = f"{name}-{number}-{secrets.token_hex(6)}"
+        token = f"{function}-{number}-{secrets.token_hex(6)}"
         posts = number % 2 == 1
         size = BODY_BYTES[number // 2 % len(BODY_BYTES)] if posts else 0
         yield LoadRequest(
+            function,
             token,
             "POST" if posts else "GET",
             f"/{token}?n={number}",

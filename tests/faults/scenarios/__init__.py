@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.faults.scenarios import burst, clients_go, shutdown
+from tests.faults.scenarios import (
+    breaks,
+    burst,
+    clients_go,
+    clock,
+    exits,
+    memory,
+    overflow,
+    shutdown,
+    updates,
+    zero_and_back,
+)
 from tests.faults.stage import Stage
 
 
@@ -23,7 +34,21 @@ class Scenario:
 
 
 SCENARIOS = (
+    Scenario("zero-one-zero", zero_and_back.play, 170),
     Scenario("burst-at-cold", burst.play, 60),
+    Scenario("code-updates", updates.play, 80),
+    Scenario("update-never-ready", updates.play_broken, 80),
+    *(Scenario(name, breaks.broken_by(name), 80) for name in breaks.FAULTS),
+    Scenario("exit-at-start", exits.play, 60),
     Scenario("clients-go-away", clients_go.play, 60),
     Scenario("sigterm-under-load", shutdown.play, 60),
+    Scenario("queue-overflow", overflow.play, 60),
+    Scenario("gateway-overflow", overflow.play_gateway, 60),
+    Scenario("memory-short", memory.play, 60),
+    Scenario("memory-in-turn", memory.play_room, 60),
+    Scenario("clock-jumps", clock.play, 60),
+    Scenario("zero-one-zero-microvm", zero_and_back.play_microvm, 120),
+    Scenario("update-never-ready-microvm", updates.play_broken_microvm, 160),
+    *(Scenario(f"{name}-microvm", breaks.broken_by_microvm(name), 150) for name in breaks.FAULTS),
+    Scenario("exit-at-start-microvm", exits.play_microvm, 120),
 )

@@ -7,7 +7,7 @@ import tarfile
 
 ECHO = """
 const http = require("node:http");
-console.log("starts as", process.env.AETHER_INSTANCE_ID || "?");
+console.log("starts as", process.env.AETHER_INSTANCE || "?");
 const server = http.createServer((request, response) => {
   const parts = [];
   request.on("data", (part) => parts.push(part));
@@ -21,7 +21,7 @@ const server = http.createServer((request, response) => {
     }
     const answer = JSON.stringify({
       method: request.method, path, headers, body: body.toString(), body_bytes: body.length,
-      code: VERSION, instance_id: process.env.AETHER_INSTANCE_ID || "",
+      code: VERSION, instance_id: process.env.AETHER_INSTANCE || "",
     });
     misbehave(request, response, answer, () => {
       response.writeHead(200, { "content-type": "application/json", "content-length": answer.length });

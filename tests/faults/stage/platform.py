@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sys
@@ -20,6 +21,9 @@ from tests.faults.stage.code import archive
 START_WITHIN_S = 60.0
 STOP_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05
+MAX_PAGE = 1000
+RECORDED_WITHIN_S = 1.5
+"""Records of calls are written in batches."""
 _UP = re.compile(r"Aether is up at http://([^:\s]+):(\d+)")
 _LOG_OF_A_PROBLEM = re.compile(
     r"Traceback|was never retrieved|Task was destroyed|never awaited|^LEFT:", re.MULTILINE
@@ -43,7 +47,9 @@ class Platform:
     """Process ids of the QEMUs that were there when it was asked to stop."""
 
     @classmethod
-    async def started(cls, directory: Path, *, simulated: bool, port: int = 0) -> Platform:
+    async def started(
+        cls, directory: Path, *, simulated: bool, port: int = 0, settings: dict[str, str] | None = None
+    ) -> Platform:
         """A new one on what the one before it left in `directory`, if there was one."""
         data_dir, log = directory / "data", directory / "platform.log"
         program = (
@@ -65,6 +71,7 @@ class Platform:
                 "-m",
                 *program,
                 *("--data-dir", str(data_dir), "--port", str(port)),
+                env={**os.environ, **(settings or {})},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -126,6 +133,18 @@ class Platform:
         writer.close()
         await writer.wait_closed()
         return dict(answer)
+
+    async def printed(self, name: str) -> list[str]:
+        """Tokens of the requests that a function of `code.echo` printed, as far as its logs are kept."""
+        lines = await self.get(f"/api/functions/{name}/logs?limit={MAX_PAGE}")
+        paths = (line["text"].partition(" /") for line in lines if line["stream"] == "stdout")
+        return [rest.partition("?")[0] for method, _, rest in paths if method in {"GET", "POST"}]
+
+    async def errors_recorded(self, name: str) -> dict[str, str]:
+        """Reasons of failed calls, by call id; the newest thousand."""
+        await asyncio.sleep(RECORDED_WITHIN_S)
+        calls = await self.get(f"/api/functions/{name}/invocations?limit={MAX_PAGE}")
+        return {call["call_id"]: call["error_message"] for call in calls if call["error_message"]}
 
     # What can be seen of it
 

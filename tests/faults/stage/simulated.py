@@ -32,7 +32,7 @@ from aether.ports.vmm import LogLine, Machine, MachineSpec, OnLog, Runtime
 from aether.vmm.simulated import Behaviour, SimulatedVmm
 from aether.worker.capacity import Capacity
 
-NODE = Runtime("node", Path("/none"), ("node",), "handler.js")
+NODE = Runtime("node", Path("/none"), ("node",), "handler.js", answers_probes=True)
 LEFT_SOMETHING = 3
 PLENTY = (256 << 30, 256 << 30)
 

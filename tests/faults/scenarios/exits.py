@@ -1,0 +1,88 @@
+"""Code that exits at start."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.faults.load import Verdict
+from tests.faults.stage import Platform, Stage
+from tests.faults.stage.code import archive, echo
+
+DEADLINE_S = 10.0
+RATE = 30.0
+BAD_RATE = 20.0
+SECONDS = 8
+AT_ONCE_MS = 500.0
+"""How soon those get their 502 who come while starts are paused."""
+VM_DEADLINE_S = 40.0
+VM_SECONDS = 25
+VM_RATE = 5.0
+EXITS = "console.error('no such setting'); process.exit(1);"
+
+
+async def play(stage: Stage) -> None:
+    """A function that exits at start: 502 with the reason, soon at once; mended, it serves; others do too."""
+    async with stage.platform() as platform:
+        behave = {"boot_s": 0.1, "exits_before_ready": True}
+        await platform.deploy("app", behave=behave, timeout_s=DEADLINE_S)
+        await platform.deploy("beside", behave={"respond_s": 0.02}, timeout_s=DEADLINE_S, min_instances=1)
+        await platform.until(lambda: _there(platform), 20, "an instance of the other")
+        stage.expect(
+            "instance_failed", int(BAD_RATE * SECONDS), says="ended before it was ready", function="app"
+        )
+        stage.ledger.timed = "beside"
+        with (
+            stage.client(platform, "app", DEADLINE_S) as bad,
+            stage.client(platform, "beside", DEADLINE_S) as beside,
+        ):
+            await beside.open_loop(RATE, 4)
+            bad.phase = beside.phase = "during"
+            async with beside.running(RATE):
+                await bad.open_loop(BAD_RATE, SECONDS)
+                bad.phase = "after"
+                await platform.update("app", env_vars={})
+                await bad.burst(5)
+        _check(stage, platform)
+
+
+async def play_microvm(stage: Stage) -> None:
+    """A microVM whose function exits at start: 502 with what it printed, soon at once; mended, it serves."""
+    async with stage.platform(simulated=False) as platform:
+        await platform.deploy("app", archive(EXITS), timeout_s=VM_DEADLINE_S)
+        await platform.deploy("beside", echo(), timeout_s=VM_DEADLINE_S, min_instances=1)
+        await platform.until(lambda: _there(platform), 60, "an instance of the other")
+        stage.expect("instance_failed", int(VM_RATE * VM_SECONDS), function="app")
+        stage.ledger.timed = "beside"
+        with (
+            stage.client(platform, "app", VM_DEADLINE_S) as bad,
+            stage.client(platform, "beside", VM_DEADLINE_S) as beside,
+        ):
+            await beside.once()
+            await beside.open_loop(VM_RATE, 4)
+            bad.phase = beside.phase = "during"
+            async with beside.running(VM_RATE):
+                await bad.open_loop(VM_RATE, VM_SECONDS)
+            errors = [j for j in stage.ledger.all if j.verdict is Verdict.PLATFORM_ERROR]
+            told = [j for j in errors if "no such setting" in str(j.document.get("hint"))]
+            stage.check(
+                len(told) == len(errors), f"{len(errors) - len(told)} of {len(errors)} without the console"
+            )
+            bad.phase = "after"
+            await platform.upload("app", echo())
+            await bad.burst(3)
+        _check(stage, platform)
+
+
+def _check(stage: Stage, platform: Platform) -> None:
+    starts = platform.log().count("start failed")
+    errors = [j for j in stage.ledger.all if j.verdict is Verdict.PLATFORM_ERROR]
+    soon = [j for j in errors if j.took_ms < AT_ONCE_MS]
+    stage.facts |= {"starts_failed": starts, "told_at_once": len(soon)}
+    stage.check(errors, "no request was told that it fails")
+    stage.check(len(soon) > len(errors) / 2, f"only {len(soon)} of {len(errors)} were told at once")
+    stage.check(starts < len(errors) / 2, f"{starts} starts for {len(errors)} requests: no back-off")
+
+
+async def _there(platform: Platform) -> bool:
+    await asyncio.sleep(0)
+    return bool(await platform.instances("beside"))
