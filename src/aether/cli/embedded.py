@@ -42,6 +42,7 @@ from aether.ports.job_queue import JobQueue
 from aether.ports.notifications import Notifications
 from aether.ports.registry import Lease, Registry
 from aether.ports.vmm import Runtime, Vmm
+from aether.vmm.cgroups import HostMemory
 from aether.worker.capacity import Capacity
 from aether.worker.code_cache import CodeCache
 from aether.worker.host import Host
@@ -103,7 +104,12 @@ class Embedded:
         capacity: Capacity | None = None,
     ) -> None:
         self._settings = settings
-        self._capacity = capacity or Capacity()
+        self._capacity = capacity or Capacity(
+            HostMemory(),
+            resident=vmm.resident,
+            overhead_mib=vmm.overhead_mib,
+            max_instances=settings.max_instances,
+        )
         self._stores = stores
         self._vmm = vmm
         self._runtimes = runtimes
@@ -142,7 +148,11 @@ class Embedded:
         try:
             worker = Worker(self._host(worker_id, lease), stores.registry, stores.jobs, self._capacity)
             controller = Controller(
-                self.gateway.routes, self.gateway.activator, stores.registry, stores.clock
+                self.gateway.routes,
+                self.gateway.activator,
+                stores.registry,
+                stores.clock,
+                max_instances=self._settings.max_instances,
             )
             self.gateway.activator.room_can_be_made = controller.room_can_be_made
             stop_worker = asyncio.Event()

@@ -138,6 +138,13 @@ class Settings(BaseSettings):
         description="Addresses or networks of front proxies, separated by commas, that are believed what "
         "`X-Forwarded-Proto` and `-Host` say.",
     )
+    max_instances: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="Most instances on this host at once, of all functions together; 0 for as many as its "
+        "memory allows.",
+    )
     kernel_path: ExpandedPath | None = Field(
         default=None,
         validation_alias=AliasChoices("AETHER_KERNEL_PATH", "KERNEL_PATH"),

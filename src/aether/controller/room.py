@@ -11,7 +11,7 @@ from aether.controller.leaving import Leaving
 from aether.domain.eviction import Evictions, Need, Occupant, Space, evict
 from aether.domain.function import FunctionConfig
 from aether.domain.instance import Instance
-from aether.domain.memory import instance_bytes
+from aether.domain.memory import bytes_on, instance_bytes
 from aether.domain.worker import InstanceLoad
 
 UNKNOWN = InstanceLoad("", in_flight=1, idle_s=0.0)
@@ -76,10 +76,12 @@ class Room:
         return queued
 
     def _needs(self, counts: Mapping[str, int]) -> Iterator[Need]:
+        overhead = max((worker.instance_overhead for worker in self._routes.workers.values()), default=0)
         for function in self._routes.functions():
             count = counts.get(function.id, 0)
             if count:
-                yield Need(function.id, instance_bytes(self._routes.serving(function).memory_mb), count)
+                size = instance_bytes(self._routes.serving(function).memory_mb, overhead)
+                yield Need(function.id, size, count)
 
     def _spaces(self) -> Iterator[Space]:
         most = self.may_start()
@@ -104,7 +106,7 @@ class Room:
                     instance_id=instance.instance_id,
                     function_id=function.id,
                     worker_id=instance.worker_id,
-                    size_bytes=instance_bytes(_memory_mb(function, instance)),
+                    size_bytes=self._size(function, instance),
                     in_flight=load.in_flight,
                     idle_s=load.idle_s,
                     rate_per_s=rate_per_s,
@@ -112,6 +114,11 @@ class Room:
                     leaving=instance in self._leaving,
                     fresh=now_s is None or self._facts.fresh(instance.worker_id, now_s),
                 )
+
+    def _size(self, function: FunctionConfig, instance: Instance) -> int:
+        memory_mib = _memory_mb(function, instance)
+        worker = self._routes.workers.get(instance.worker_id)
+        return bytes_on(worker, memory_mib) if worker is not None else instance_bytes(memory_mib)
 
 
 def _memory_mb(function: FunctionConfig, instance: Instance) -> int:

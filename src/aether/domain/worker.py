@@ -56,3 +56,9 @@ class Worker:
     """By function id: what crash loops are told by."""
     short_of: int = 0
     """Bytes that it wants back: its host runs out of memory. Idle instances go first."""
+    instance_overhead: int = 0
+    """Bytes that an instance takes there beside its own memory."""
+    max_instances: int = 0
+    """It has no more than so many at once; 0 for as many as its memory allows."""
+    limits: str = ""
+    """How its host holds instances to their memory and processors; `none`, if it does not."""

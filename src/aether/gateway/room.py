@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from aether.domain.errors import NoCapacity
 from aether.domain.function import FunctionConfig, Version
+from aether.domain.memory import why_no_room
 from aether.gateway.routes import RouteTable
 from aether.ports.clock import Clock
 
@@ -54,8 +55,10 @@ class Room:
             return NoCapacity("no worker is there to start an instance", hint="start a worker")
         if all(worker.draining for worker in self._routes.workers.values()):
             return NoCapacity("every worker drains, and starts nothing any more", hint="start a worker")
-        need = self._routes.serving(function).memory_mb
+        memory_mib = self._routes.serving(function).memory_mb
+        reasons = (why_no_room(worker, memory_mib) for worker in self._routes.workers.values())
+        why = "; ".join(reason for reason in reasons if reason is not None)
         return NoCapacity(
-            f"no worker has {need} MiB free for an instance of {function.name}",
+            f"no worker has room for an instance of {function.name}" + (f": {why}" if why else ""),
             hint="add a worker, or lower memory_mb of the function",
         )

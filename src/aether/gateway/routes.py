@@ -11,7 +11,7 @@ import structlog
 from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig, Version
 from aether.domain.instance import Instance, InstanceStatus
-from aether.domain.memory import instance_bytes
+from aether.domain.memory import why_no_room
 from aether.domain.worker import Worker
 from aether.gateway.names import Names
 from aether.gateway.places import Places, Slot
@@ -95,8 +95,7 @@ class RouteTable:
 
     def has_room(self, memory_mib: int) -> bool:
         """Whether any worker says it could start such an instance."""
-        need = instance_bytes(memory_mib)
-        return any(w.free_mem >= need and w.free_slots > 0 and not w.draining for w in self.workers.values())
+        return any(why_no_room(worker, memory_mib) is None for worker in self.workers.values())
 
     def is_broken(self, function: FunctionConfig) -> bool:
         """The newest version never got ready: until it does, or changes, the last good one serves."""

@@ -24,21 +24,26 @@ def worker_record(
 ) -> Worker:
     """How things are now."""
     loads = {i.id: i.load() for i in instances if i.ready}
+    room = capacity.look()
     starting = Counter(i.job.function_id for i in instances if not i.ready)
     return Worker(
         id=host.worker_id,
         hostname=socket.gethostname(),
         public_ip=host.ip,
         total_cpu=os.cpu_count() or 1,
-        total_mem=capacity.total,
+        total_mem=room.total,
         version=__version__,
         last_heartbeat=host.clock.now(),
-        free_mem=capacity.free,
-        free_slots=capacity.free_slots,
+        free_mem=room.free,
+        free_slots=room.slots,
         load=sum(load.in_flight for load in loads.values()),
         runtimes=tuple(sorted(host.runtimes)),
         draining=draining,
         instances=loads,
         starting=dict(starting),
         failures=failures,
+        short_of=room.short_of,
+        instance_overhead=capacity.overhead,
+        max_instances=room.max_instances,
+        limits=host.vmm.limits,
     )

@@ -17,7 +17,7 @@ from aether.domain.job import JobReply
 from aether.domain.worker import Worker as WorkerRecord
 from aether.ports.job_queue import Claim, JobQueue
 from aether.ports.registry import Entry, Registry, config_key
-from aether.worker.capacity import SMALLEST_INSTANCE, Capacity
+from aether.worker.capacity import SMALLEST_INSTANCE_MIB, Capacity
 from aether.worker.crash_loops import CrashLoops
 from aether.worker.heartbeat import worker_record
 from aether.worker.host import Host
@@ -92,23 +92,25 @@ class Worker:
 
     async def _take_jobs(self, instances: asyncio.TaskGroup) -> None:
         while not self._draining:
-            await self._capacity.room_for(SMALLEST_INSTANCE >> 20)
+            await self._capacity.room_for(SMALLEST_INSTANCE_MIB)
             claim = await self._jobs.take(self.id)
             if self._draining:
                 await claim.give_back()
                 return
-            if not self._capacity.fits(claim.job.memory_mb):
-                await self._refuse(claim)
+            why_not = self._capacity.why_not(self.id, claim.job.memory_mb, claim.job.count)
+            if why_not is not None:
+                await self._refuse(claim, why_not)
                 continue
             for _ in range(claim.job.count):
                 instance_id = new_id("inst")
+                # Here, not when its task begins: the next job may be looked at before that.
+                self._capacity.take(instance_id, claim.job.memory_mb)
                 instances.create_task(self._live(claim, instance_id), name=f"instance {instance_id}")
 
-    async def _refuse(self, claim: Claim) -> None:
+    async def _refuse(self, claim: Claim, why: str) -> None:
         job = claim.job
-        room = f"worker {self.id} has {self._capacity.free >> 20} MiB free, {job.memory_mb} were asked"
         await claim.reply(
-            JobReply(job.request_id, job.function_id, job.revision, None, error=room, capacity=True)
+            JobReply(job.request_id, job.function_id, job.revision, None, error=why, capacity=True)
         )
         await claim.done()
 
@@ -128,9 +130,8 @@ class Worker:
             await claim.done()
 
         try:
-            with self._capacity.taken(job.memory_mb):
-                self._news.set()
-                await instance.run(reply, self._starts)
+            self._news.set()
+            await instance.run(reply, self._starts)
         except Exception as error:
             log.exception("instance failed", instance=instance_id, function=job.function_id)
             if not told:
@@ -145,6 +146,7 @@ class Worker:
                 )
         finally:
             del self._instances[instance_id]
+            self._capacity.give_back(instance_id)
             self._prune_code()
             self._changed.set()
             self._news.set()
