@@ -44,7 +44,7 @@ def decide(
     if not (start or facts.waiting):
         drain += _abandoned(limits, current, outdated)
         if not facts.starting and all(i.fresh for i in current):
-            drain += _surplus(limits, current) or _idle(limits, keep, current, past, now_s)
+            drain += _surplus(limits, current) or _idle(limits, keep, current, past)
     return Decision(start, ahead, tuple(drain), past)
 
 
@@ -92,13 +92,11 @@ def _surplus(limits: Limits, current: _Instances) -> list[str]:
     return [i.id for i in order[: max(0, len(current) - limits.max_instances)]]
 
 
-def _idle(limits: Limits, keep: Keep, current: _Instances, past: History, now_s: float) -> list[str]:
+def _idle(limits: Limits, keep: Keep, current: _Instances, past: History) -> list[str]:
     """Longest idle first; the last one stays until all have been idle for long."""
     floor = max(limits.min_instances, keep.ahead)
     if not floor and all(i.idle_for(keep.last_idle_s) for i in current):
         return [i.id for i in current]
-    if past.panics(now_s):
-        return []
     stays = max(floor, 1, _ceil(past.peak(), limits.target_concurrency))
     idle = sorted((i for i in current if i.idle_for(keep.instance_idle_s)), key=lambda i: (-i.idle_s, i.id))
     return [i.id for i in idle[: max(0, len(current) - stays)]]

@@ -2,8 +2,9 @@
 
 Two windows, as in Knative's autoscaler (https://knative.dev/docs/serving/autoscaling/kpa-specific/):
 the stable one, as long as an instance may idle, decides what may go: never what its maximum needs. The
-panic window, the last few seconds, tells a load far over what is there, which is met at once rather than
-by one instance a second; while that was so within the stable window, nothing that idles goes.
+panic window, the last few seconds, tells a load far over what is there: for a stable window from then on,
+load is met at once rather than by one instance a second. Nothing that idles goes meanwhile, since the
+stable window's maximum is that load.
 """
 
 from __future__ import annotations
