@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +18,6 @@ from aether.images.errors import MissingImages, SetupFailed
 from aether.images.host import find_tool, host_tools, install_command
 from aether.images.tsc import tsc_khz
 
-MEMORY_WANTED_MIB = 2048
 DISK_WANTED_MIB = 2048
 """Set-up takes 1.5 GB, most of it the compiler and Node as they come."""
 
@@ -41,12 +40,17 @@ class Check:
     fix: str = ""
 
 
-def probe(cache_dir: Path, settings: ImageSettings = OURS) -> list[Check]:
-    """All checks, in the order in which to put things right. Boots a probe machine once per host."""
+def probe(
+    cache_dir: Path, settings: ImageSettings = OURS, *, host: Sequence[Callable[[], Check]] = ()
+) -> list[Check]:
+    """All checks, in the order in which to put things right. Boots a probe machine once per host.
+
+    `host` are further ones, of what others than images need.
+    """
     checks: list[Callable[[], Check]] = [
         check_python,
         check_processor,
-        check_memory,
+        *host,
         lambda: check_disk(cache_dir),
         check_qemu,
         check_mkfs,
@@ -77,23 +81,6 @@ def check_processor() -> Check:
         )  # fmt: skip
     counter = f", time-stamp counter at {rate / 1000:.3f} MHz" if rate else ""
     return Check("processor", Level.OK, f"{machine}, {cores} cores{counter}")
-
-
-def check_memory() -> Check:
-    available = available_memory_mib()
-    detail = f"{available} MiB available"
-    if available < MEMORY_WANTED_MIB:
-        return Check(
-            "memory", Level.WARN, detail, f"a few instances at a time; {MEMORY_WANTED_MIB} MiB is ample"
-        )
-    return Check("memory", Level.OK, detail)
-
-
-def available_memory_mib() -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) // 1024
-    return 0
 
 
 def check_disk(cache_dir: Path) -> Check:

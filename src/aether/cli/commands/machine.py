@@ -71,11 +71,12 @@ def doctor(*, json: Json = False, cache_dir: CacheDir = None) -> int:
     cache_dir
         Where images, and what was found out before, are kept. Default: ~/.cache/aether
     """
+    from aether.cli.host_checks import host_checks  # noqa: PLC0415 - imports the worker
     from aether.images.probe import probe  # noqa: PLC0415 - imports what building images needs
 
     settings, own = _images(cache_dir)
     with output.waiting("Looking at this machine"):
-        checks = probe(settings.cache_dir, own)
+        checks = probe(settings.cache_dir, own, host=host_checks())
     if json:
         output.print_json([asdict(check) for check in checks])
     else:

@@ -42,6 +42,8 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class NoPlace:
     why: str
+    unified: bool = False
+    """The host has version 2, where groups can be delegated."""
 
 
 def find_place(found: Sequence[Hierarchy] | None = None) -> Place | NoPlace:
@@ -50,7 +52,7 @@ def find_place(found: Sequence[Hierarchy] | None = None) -> Place | NoPlace:
     places = [place for place in (_in_v2(known), _in_v1(known)) if isinstance(place, Place)]
     if places:
         return max(places, key=lambda place: len(place.parents))
-    return NoPlace(_why_none(known))
+    return NoPlace(_why_none(known), unified=_has_v2_controllers(known))
 
 
 def occupy(place: Place, name: str) -> None:
@@ -121,11 +123,20 @@ def _writable(directory: Path) -> bool:
     return os.access(directory, os.W_OK | os.X_OK) and os.access(directory / PROCS, os.W_OK)
 
 
+def _has_v2_controllers(found: Sequence[Hierarchy]) -> bool:
+    """Not by its mount alone: systemd has one beside version 1 as well, to keep track of services."""
+    in_v1 = {name for hierarchy in found for name in hierarchy.controllers}
+    return any(hierarchy.unified for hierarchy in found) and not in_v1 & set(CONTROLLERS)
+
+
 def _why_none(found: Sequence[Hierarchy]) -> str:
-    wanted = [h for h in found if h.unified or h.controllers & set(CONTROLLERS)]
+    if _has_v2_controllers(found):
+        wanted = [hierarchy for hierarchy in found if hierarchy.unified]
+    else:
+        wanted = [hierarchy for hierarchy in found if hierarchy.controllers & set(CONTROLLERS)]
     if not wanted:
         return "no control groups are to be seen here"
-    own = next((h.own for h in wanted if h.unified), wanted[0].own)
+    own = wanted[0].own
     if _writable(own):
         return f"other processes share this one's control group, {own}"
     return f"this user may not make control groups in {own}"
