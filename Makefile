@@ -40,7 +40,7 @@ types: venv ## mypy, strict
 	$(BIN)/mypy
 
 .PHONY: test-programs
-test-programs: ## Install nginx for the tests that compare with it (as root), or tell how
+test-programs: ## Install nginx, etcd and Redis for the tests that use them (as root), or tell how
 	@tools/test-programs.sh
 
 .PHONY: test

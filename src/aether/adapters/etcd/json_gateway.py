@@ -1,0 +1,201 @@
+"""etcd's v3 API as JSON over HTTP: calls and streams, on whichever endpoint answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aether.adapters.etcd.connection import BROKEN, Connection, Endpoint
+from aether.domain.errors import StoreUnavailable
+
+NOT_FOUND, OUT_OF_RANGE, UNAUTHENTICATED = 5, 11, 16
+"""gRPC status codes: of a lease that is gone, of a compacted revision, of a token that is no longer good."""
+_UNAVAILABLE = {1, 4, 8, 14}
+"""cancelled, deadline exceeded, resource exhausted, unavailable (no leader): later it may go."""
+
+CONNECT_WITHIN_S = 2.0
+CALLS_AT_ONCE = 16
+
+
+class Refused(StoreUnavailable):
+    """etcd answered, and will not do it."""
+
+    def __init__(self, call: str, code: int, reason: str) -> None:
+        super().__init__(f"etcd refused {call}: {reason}", component="registry")
+        self.grpc_code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credentials(user={self.user!r}, password='***')"
+
+
+def text(value: str | bytes) -> str:
+    """As the gateway wants bytes: base64."""
+    return b64encode(value.encode() if isinstance(value, str) else value).decode()
+
+
+def plain(value: str) -> bytes:
+    return b64decode(value)
+
+
+class JsonGateway:
+    """Raises StoreUnavailable when no endpoint answers in time, and Refused."""
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        *,
+        credentials: Credentials | None = None,
+        tls: ssl.SSLContext | None = None,
+        call_within_s: float = 5.0,
+    ) -> None:
+        """`tls`: for https endpoints; the system's own authorities without one."""
+        self._endpoints = [Endpoint.parse(url) for url in endpoints]
+        if not self._endpoints:
+            raise ValueError("no etcd endpoint was given")
+        secure = any(endpoint.tls for endpoint in self._endpoints)
+        self._tls = tls or (ssl.create_default_context() if secure else None)
+        self._credentials = credentials
+        self._token = ""
+        self._call_within_s = call_within_s
+        self._idle: list[Connection] = []
+        self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
+
+    async def call(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """`name` as in the path: `kv/put`."""
+        try:
+            async with asyncio.timeout(self._call_within_s), self._turns:
+                try:
+                    return await self._call(name, request)
+                except Refused as refused:
+                    if refused.grpc_code != UNAUTHENTICATED or self._credentials is None:
+                        raise
+                    self._token = ""
+                    return await self._call(name, request)
+        except TimeoutError:
+            raise _away(name, f"no answer within {self._call_within_s:g} s") from None
+
+    async def stream(self, name: str, request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        """Results as they come, until the stream is closed or breaks, which raises StoreUnavailable.
+
+        It breaks, too, when the member that serves it has lost the others.
+        """
+        headers = await self._headers() | {"Grpc-Metadata-Hasleader": "true"}
+        connection = await self._connected(name)
+        try:
+            path = f"/v3/{name}"
+            async with aclosing(connection.stream(path, json.dumps(request).encode(), headers)) as lines:  # type: ignore[type-var]
+                async for line in lines:
+                    if line.strip():
+                        yield _result(name, json.loads(line))
+        except Refused as refused:
+            if refused.grpc_code == UNAUTHENTICATED:
+                self._token = ""
+            raise
+        except BROKEN as error:
+            raise _away(name, repr(error)) from error
+        finally:
+            connection.abort()
+        raise _away(name, "the stream ended")
+
+    async def aclose(self) -> None:
+        while self._idle:
+            await self._idle.pop().aclose()
+
+    async def _call(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        headers = await self._headers()
+        return _checked(name, await self._post(name, request, headers))
+
+    async def _headers(self) -> dict[str, str]:
+        if self._credentials is None:
+            return {}
+        if not self._token:
+            asked = {"name": self._credentials.user, "password": self._credentials.password}
+            answer = _checked("auth/authenticate", await self._post("auth/authenticate", asked, {}))
+            self._token = answer["token"]
+        return {"Authorization": self._token}
+
+    async def _post(self, name: str, request: Mapping[str, Any], headers: Mapping[str, str]) -> bytes:
+        body = json.dumps(request).encode()
+        while True:
+            async with self._connection(name) as connection:
+                kept = connection.used
+                try:
+                    return (await connection.post(f"/v3/{name}", body, headers))[1]
+                except BROKEN as error:
+                    # Nothing that is asked here does harm when it is done twice.
+                    if not kept:
+                        raise _away(name, repr(error)) from error
+
+    @asynccontextmanager
+    async def _connection(self, name: str) -> AsyncIterator[Connection]:
+        connection = self._kept() or await self._connected(name)
+        try:
+            yield connection
+        except BaseException:
+            connection.abort()
+            raise
+        if connection.used and not connection.at_end:
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    def _kept(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.at_end:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connected(self, name: str) -> Connection:
+        """To the first endpoint that can be reached, which is the first to be tried from then on."""
+        reasons = []
+        for endpoint in list(self._endpoints):
+            try:
+                async with asyncio.timeout(CONNECT_WITHIN_S):
+                    connection = await Connection.open(endpoint, self._tls)
+            except (TimeoutError, *BROKEN) as error:
+                reasons.append(f"{endpoint}: {error or 'no answer'}")
+            else:
+                self._endpoints.sort(key=lambda other: other is not endpoint)
+                return connection
+        raise _away(name, "; ".join(reasons))
+
+
+def _checked(name: str, answer: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(answer)
+    except ValueError as error:
+        raise _away(name, f"an answer that is not JSON: {answer[:100]!r}") from error
+    if "result" in fields or "error" in fields:
+        return _result(name, fields)
+    return dict(fields)
+
+
+def _result(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    error = fields.get("error")
+    if error is None:
+        return dict(fields["result"])
+    # In a stream it is an object; for a call, its fields lie beside it.
+    details: Mapping[str, Any] = error if isinstance(error, dict) else fields
+    code = int(details.get("grpc_code") or details.get("code") or 2)
+    reason = str(details.get("message", error))
+    if code in _UNAVAILABLE:
+        raise _away(name, reason)
+    raise Refused(name, code, reason)
+
+
+def _away(name: str, reason: str) -> StoreUnavailable:
+    return StoreUnavailable(f"etcd does not answer {name}: {reason}", component="registry")

@@ -1,0 +1,138 @@
+"""The registry port on etcd."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from aether.adapters.etcd import revisions
+from aether.adapters.etcd.entries import PREFIXES, SetAside, dump, is_ours, load
+from aether.adapters.etcd.history import History
+from aether.adapters.etcd.json_gateway import OUT_OF_RANGE, JsonGateway, Refused, plain, text
+from aether.adapters.etcd.lease import EtcdLease
+from aether.adapters.etcd.watch import EtcdWatch
+from aether.domain.errors import StoreUnavailable
+from aether.domain.function import FunctionConfig
+from aether.domain.instance import Instance, InstanceStatus
+from aether.ports.feed import Feed
+from aether.ports.registry import Change, Entry, Lease, View, config_key, instance_key
+
+LEASE_TTL_S = 10
+"""Source: the wire contract."""
+PAGE = 500
+"""Entries of a prefix in one answer."""
+
+
+class EtcdRegistry:
+    """Implements `aether.ports.registry.Registry`. What it opened ends with `aclose`, except the gateway."""
+
+    def __init__(self, gateway: JsonGateway, *, lease_ttl_s: int = LEASE_TTL_S, page: int = PAGE) -> None:
+        self._gateway = gateway
+        self._lease_ttl_s = lease_ttl_s
+        self._page = page
+        self._history = History()
+        self._set_aside = SetAside()
+        self._leases: set[EtcdLease] = set()
+        self._watches: set[EtcdWatch] = set()
+
+    async def lease(self, worker_id: str) -> Lease:
+        lease = await EtcdLease.granted(self._gateway, worker_id, self._lease_ttl_s, self._leases.discard)
+        self._leases.add(lease)
+        return lease
+
+    async def put_function(self, config: FunctionConfig) -> None:
+        put = {"key": text(config_key(config.id)), "value": text(dump(config))}
+        await self._gateway.call("kv/put", put)
+
+    async def remove_function(self, function_id: str) -> None:
+        await self._gateway.call("kv/deleterange", {"key": text(config_key(function_id))})
+
+    async def set_status(self, function_id: str, instance_id: str, status: InstanceStatus) -> bool:
+        """Changes the field in whatever JSON is there: fields that we don't know stay."""
+        key = instance_key(function_id, instance_id)
+        while True:
+            answer = await self._gateway.call("kv/range", {"key": text(key)})
+            if not answer.get("kvs"):
+                return False
+            [kv] = answer["kvs"]
+            raw = plain(kv.get("value", ""))
+            try:
+                entry = load(key, raw)
+            except ValueError:
+                return False
+            assert isinstance(entry, Instance)
+            if entry.status is status or await self._replace(kv, {**json.loads(raw), "status": status}):
+                return True
+
+    async def view(self) -> View:
+        entries: dict[str, Entry] = {}
+        more, revision = list(zip(PREFIXES, PREFIXES, strict=True)), 0
+        while more:
+            header, answers = await self._ranges(more, revision)
+            revision = revision or self._history.begin(header)
+            following = []
+            for (prefix, _), answer in zip(more, answers, strict=True):
+                last = self._read(answer.get("kvs", ()), entries)
+                if answer.get("more"):
+                    following.append((prefix, last + "\0"))
+            more = following
+        return View(revisions.number(revision), entries)
+
+    def watch(self, after_revision: int) -> Feed[Change]:
+        watch = EtcdWatch(
+            self._gateway, after_revision, self._history, self._set_aside, self._watches.discard
+        )
+        self._watches.add(watch)
+        return watch
+
+    async def aclose(self) -> None:
+        """Leases that are still open run out by themselves: who comes after may take their entries over."""
+        for watch in list(self._watches):
+            await watch.aclose()
+        for lease in list(self._leases):
+            await lease.abandon()
+
+    async def _replace(self, kv: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
+        """False if it changed since it was read. It stays under its lease."""
+        value = b64encode(json.dumps(fields, ensure_ascii=False).encode()).decode()
+        unchanged = {"target": "MOD", "key": kv["key"], "mod_revision": kv["mod_revision"]}
+        put = {"request_put": {"key": kv["key"], "value": value, "ignore_lease": True}}
+        answer = await self._gateway.call("kv/txn", {"compare": [unchanged], "success": [put]})
+        return bool(answer.get("succeeded"))
+
+    async def _ranges(
+        self, wanted: list[tuple[str, str]], revision: int
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """A page of each prefix from a key on, all at one revision; 0 is the latest."""
+        ranges = [
+            {
+                "request_range": {
+                    "key": text(start),
+                    "range_end": text(prefix[:-1] + chr(ord(prefix[-1]) + 1)),
+                    "limit": str(self._page),
+                    "revision": str(revision),
+                }
+            }
+            for prefix, start in wanted
+        ]
+        try:
+            answer = await self._gateway.call("kv/txn", {"success": ranges})
+        except Refused as refused:
+            if refused.grpc_code == OUT_OF_RANGE:
+                message = "etcd was compacted while a view was taken: take a new one"
+                raise StoreUnavailable(message, component="registry") from refused
+            raise
+        return answer["header"], [response["response_range"] for response in answer["responses"]]
+
+    def _read(self, kvs: list[Mapping[str, Any]], entries: dict[str, Entry]) -> str:
+        """The last key."""
+        key = ""
+        for kv in kvs:
+            key = plain(kv["key"]).decode(errors="surrogateescape")
+            if is_ours(key):
+                entry = self._set_aside.load(key, plain(kv.get("value", "")))
+                if entry is not None:
+                    entries[key] = entry
+        return key

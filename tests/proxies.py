@@ -1,0 +1,76 @@
+"""A TCP proxy that can cut and hold what goes through it: a network between an adapter and its server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+
+class Network:
+    """Forwards to a port on loopback, as long as it is there."""
+
+    def __init__(self, to_port: int) -> None:
+        self._to_port = to_port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.refuses = False
+        self.port = 0
+        self.connections = 0
+
+    def cut(self) -> None:
+        """All connections break, without a word."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._writers.add(writer)
+        try:
+            if self.refuses:
+                return
+            self.connections += 1
+            there, back = await asyncio.open_connection("127.0.0.1", self._to_port)
+            self._writers.add(back)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_copy(reader, back))
+                    group.create_task(_copy(there, writer))
+            finally:
+                self._writers.discard(back)
+                back.transport.abort()
+        except OSError:
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.transport.abort()
+            self._tasks.discard(task)
+
+    async def end(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.transport.abort()
+
+
+@asynccontextmanager
+async def network(to_port: int) -> AsyncIterator[Network]:
+    it = Network(to_port)
+    server = await asyncio.start_server(it.forward, "127.0.0.1", 0)
+    it.port = server.sockets[0].getsockname()[1]
+    try:
+        yield it
+    finally:
+        server.close()
+        await it.end()
+        await server.wait_closed()
