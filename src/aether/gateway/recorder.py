@@ -18,7 +18,7 @@ from aether.ports.invocation_log import InvocationLog
 log = structlog.get_logger()
 
 WRITE_EVERY_S = 0.5
-BATCH = 1_000
+BATCH = 1_024
 PRUNE_EVERY_S = 600.0
 PRUNE_BATCH = 10_000
 

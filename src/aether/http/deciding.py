@@ -19,12 +19,11 @@ Decision = Forward | Answer | Awaitable[Forward | Answer]
 class DecidingExchange(RespondingExchange, ABC):
     """An exchange that goes where its handler says, at first and after each failure."""
 
-    __slots__ = ("_max_body", "_own_outcome")
+    _own_outcome = Outcome.ANSWERED
 
     def __init__(self, client: "ClientConnection", request: Request) -> None:
         super().__init__(client, request)
         self._max_body = client.relay.limits.max_body_bytes
-        self._own_outcome = Outcome.ANSWERED
 
     @abstractmethod
     def _send(self, forward: Forward) -> None:
@@ -78,7 +77,7 @@ class DecidingExchange(RespondingExchange, ABC):
     def undelivered(self, why: Undelivered) -> None:
         """Nothing of the request reached a function: ask the handler again."""
         self._own_outcome = Outcome.FAILED
-        if not self._replay.possible:
+        if not self._may_send_again:
             self.fail(FailureKind.UNREACHABLE, why.detail)
             return
         try:
@@ -126,4 +125,9 @@ class DecidingExchange(RespondingExchange, ABC):
 
     @property
     def _may_retry(self) -> bool:
-        return self._replay.possible and self.request.idempotent
+        return self._may_send_again and self.request.idempotent
+
+    @property
+    def _may_send_again(self) -> bool:
+        """All of the body that has come is still here."""
+        return self._replay is None or self._replay.possible

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aether.http.exchange import Exchange
 from aether.http.heads import answer_bytes
 from aether.http.messages import Answer, Outcome, Phase
+from aether.http.replay import Replay
 from aether.http.request import Request
 
 if TYPE_CHECKING:
@@ -17,17 +18,19 @@ if TYPE_CHECKING:
 class EndingExchange(Exchange):
     """An exchange that holds its two connections, and lets go of them exactly once."""
 
-    __slots__ = ("_relay", "_task", "client", "connection", "keep_alive")
+    connection: "UpstreamConnection | None" = None
+    _task: asyncio.Task[None] | None = None
+    """The decision or the connect that is being awaited."""
 
     def __init__(self, client: "ClientConnection", request: Request) -> None:
-        super().__init__(request)
+        self.request = request
+        self.request_complete = request.length == 0
         self.client = client
-        self.connection: UpstreamConnection | None = None
         self.keep_alive = request.keep_alive
         """Whether the client's connection outlives this exchange."""
         self._relay = client.relay
-        self._task: asyncio.Task[None] | None = None
-        """The decision or the connect that is being awaited."""
+        self._replay = None if self.request_complete else Replay(client.relay.limits.replay_bytes)
+        """None where there is no body to be sent again."""
 
     def answer(self, answer: Answer, outcome: Outcome) -> None:
         """Answer here, in one write."""

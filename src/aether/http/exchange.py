@@ -1,6 +1,7 @@
 """One request, from its head to its end: the facts of it, for whoever owns the relay."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from aether.http.messages import Forward, Outcome, Phase
 from aether.http.request import Request
@@ -14,41 +15,23 @@ class Exchange:
     the client was sent, 0 when nothing was. `context` is the last Forward's, or what the handler puts there.
     """
 
-    __slots__ = (
-        "attempts",
-        "bytes_in",
-        "bytes_out",
-        "context",
-        "ended_at",
-        "forward",
-        "forwarded_at",
-        "head_at",
-        "outcome",
-        "phase",
-        "request",
-        "request_complete",
-        "status",
-        "taken_off",
-        "upgraded",
-    )
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.forward: Forward | None = None
-        self.context: object = None
-        self.attempts = 0
-        self.phase = Phase.DECIDE
-        self.status = 0
-        self.taken_off: Mapping[bytes, bytes] = {}
-        """Fields of the response that were not passed on, by lower-case name."""
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.forwarded_at = 0.0
-        self.head_at = 0.0
-        self.ended_at = 0.0
-        self.outcome: Outcome | None = None
-        self.upgraded = False
-        self.request_complete = request.length == 0
+    # Defaults of the class: most of it stays as it is in most exchanges, and each of them is made anew.
+    request: Request
+    request_complete: bool
+    forward: Forward | None = None
+    context: object = None
+    attempts = 0
+    phase = Phase.DECIDE
+    status = 0
+    taken_off: Mapping[bytes, bytes] = MappingProxyType({})
+    """Fields of the response that were not passed on, by lower-case name."""
+    bytes_in = 0
+    bytes_out = 0
+    forwarded_at = 0.0
+    head_at = 0.0
+    ended_at = 0.0
+    outcome: Outcome | None = None
+    upgraded = False
 
     @property
     def received_at(self) -> float:

@@ -8,27 +8,20 @@ from aether.http.ending import EndingExchange
 from aether.http.handover import may_hand_response
 from aether.http.heads import interim_head, response_head, trailer_fields
 from aether.http.messages import Outcome, Phase
-from aether.http.replay import Replay
-from aether.http.request import Request
 from aether.http.response import Response
 from aether.http.watch import NEVER
 
 if TYPE_CHECKING:
-    from aether.http.client import ClientConnection
+    pass
 
 
 class RespondingExchange(EndingExchange):
     """An exchange whose response is passed on, in no more writes than it came in reads."""
 
-    __slots__ = ("_chunked_out", "_replay", "_stream_until", "touched")
-
-    def __init__(self, client: "ClientConnection", request: Request) -> None:
-        super().__init__(client, request)
-        self.touched = 0.0
-        """loop.time() of the last byte either way."""
-        self._replay = Replay(client.relay.limits.replay_bytes)
-        self._chunked_out = False
-        self._stream_until = NEVER
+    touched = 0.0
+    """loop.time() of the last byte either way."""
+    _chunked_out = False
+    _stream_until = NEVER
 
     def respond(self, response: Response, payload: bytes, *, done: bool, trailers: bytes = b"") -> None:
         """Pass the head on, with what of the body came with it."""
@@ -38,7 +31,8 @@ class RespondingExchange(EndingExchange):
         self.status = response.status
         self.taken_off = response.taken_off
         self.head_at = time.perf_counter()
-        self._replay.end()
+        if self._replay is not None:
+            self._replay.end()
         added = forward.response_headers
         if not isinstance(added, bytes):
             try:

@@ -105,9 +105,11 @@ def parse_response(
 
 def _read_special(response: Response, pattern: re.Pattern[bytes]) -> None:
     seen: dict[bytes, bytes] = {}
+    headers, cuts = response.headers, response.cuts
     for match in pattern.finditer(response.low):
         name = match[1]
-        value = response.headers[slice(*match.span(2))].rstrip(b" \t")
+        start, end = match.span(2)
+        value = headers[start:end].rstrip(b" \t")
         if name == b"content-length":
             if name in seen:
                 raise Refusal(502, "repeated Content-Length")
@@ -118,9 +120,17 @@ def _read_special(response: Response, pattern: re.Pattern[bytes]) -> None:
         elif name == b"transfer-encoding" and (name in seen or value.lower() != b"chunked"):
             raise Refusal(502, "bad Transfer-Encoding")
         seen[name] = seen[name] + b"," + value if name in seen else value
-        response.cuts.append(match.span())
-    if response.cuts:
+        cuts.append(match.span())
+    if cuts:
         _apply_special(response, seen)
+
+
+def _apply_connection(response: Response, connection: list[bytes]) -> None:
+    response.keep_alive = b"close" not in connection and (
+        response.version == 1 or b"keep-alive" in connection
+    )
+    if extra := set(connection) - _NEVER_BY_NAME:
+        response.cuts += named_cuts(response.low, extra)
 
 
 def _apply_special(response: Response, seen: dict[bytes, bytes]) -> None:
@@ -128,14 +138,12 @@ def _apply_special(response: Response, seen: dict[bytes, bytes]) -> None:
         if b"content-length" in seen or response.version == 0:
             raise Refusal(502, "Transfer-Encoding with Content-Length or HTTP/1.0")
         response.length = None
-    if b"connection" in seen:
-        connection = tokens(seen[b"connection"])
-        response.keep_alive = b"close" not in connection and (
-            response.version == 1 or b"keep-alive" in connection
-        )
-        if extra := set(connection) - _NEVER_BY_NAME:
-            response.cuts += named_cuts(response.low, extra)
-    if found := _KEEP_ALIVE_TIMEOUT.search(seen.get(b"keep-alive", b"")):
+    connection = seen.get(b"connection")
+    if connection == b"keep-alive":  # what most say: no need to take it apart
+        response.keep_alive = True
+    elif connection is not None:
+        _apply_connection(response, tokens(connection))
+    if b"keep-alive" in seen and (found := _KEEP_ALIVE_TIMEOUT.search(seen[b"keep-alive"])):
         response.idle_s = int(found[1])
     response.taken_off = seen
     response.upgrade = seen.get(b"upgrade", b"")

@@ -8,12 +8,10 @@ from aether.http.deciding import DecidingExchange
 from aether.http.handover import hand_request
 from aether.http.heads import CONTINUE, interim_head, request_head, trailer_fields
 from aether.http.messages import FailureKind, Forward, Outcome, Phase, Undelivered
-from aether.http.request import Request
 from aether.http.response import Response
 from aether.http.watch import NEVER
 
 if TYPE_CHECKING:
-    from aether.http.client import ClientConnection
     from aether.http.upstream import UpstreamConnection
 
 _MAX_INTERIM = 16
@@ -22,13 +20,9 @@ _MAX_INTERIM = 16
 class SendingExchange(DecidingExchange):
     """The whole of an exchange: sends the request on, again where that is safe, and watches its time."""
 
-    __slots__ = ("_continued", "_interims")
-
-    def __init__(self, client: "ClientConnection", request: Request) -> None:
-        super().__init__(client, request)
-        self._interims = 0
-        self._continued = False
-        """The client was told to send its body: once, however many upstreams are tried."""
+    _interims = 0
+    _continued = False
+    """The client was told to send its body: once, however many upstreams are tried."""
 
     def _send(self, forward: Forward) -> None:
         self.forward = forward
@@ -79,7 +73,7 @@ class SendingExchange(DecidingExchange):
         if connection.near is not None and self._hand_on(connection, forward):
             return
         data = request_head(self.request, forward, client.scheme, trusted=client.trusted)
-        if self._replay.size_bytes:
+        if self._replay is not None and self._replay.size_bytes:
             data += self._replay.sent()
         if not self.request_complete:
             client.let_read()
@@ -110,13 +104,15 @@ class SendingExchange(DecidingExchange):
         if self.request.length is None:
             payload = chunk(payload) + (last_chunk(trailer_fields(trailers)) if done else b"")
         self.request_complete = done
-        self._replay.add(payload)
+        replay = self._replay
+        assert replay is not None
+        replay.add(payload)
         if self.connection is None:
-            if self._replay.full:
+            if replay.full:
                 self.client.hold()
             return
-        if self._replay.full:
-            self._replay.end()
+        if replay.full:
+            replay.end()
         self._touch_body()
         self.connection.transport.write(payload)
 

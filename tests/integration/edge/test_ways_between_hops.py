@@ -65,7 +65,7 @@ ANSWERS = {
     "no HTTP": b"hello\r\n\r\n",
     "an error": b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\nno",
 }
-VARYING = re.compile(rb"(dur=|X-Aether-Deadline-Ms: )[0-9.]+")
+VARYING = re.compile(rb"(dur=|X-Timeout-Ms: )[0-9.]+")
 
 
 @asynccontextmanager

@@ -15,13 +15,15 @@ from aether.adapters.sql.tables import invocations
 from aether.adapters.sql.times import UtcTime
 from aether.domain.invocation import Invocation
 
+_Row = tuple[str | int | None, ...]
+_Parameters = _Row | list[_Row]
 _COLUMNS = invocations.columns.keys()
-_ROWS_AT_ONCE = (256, 32, 4, 1)
-"""Rows of one statement. The engine lets other threads run while it works on one, and has to wait for the
-event loop's thread before and after: with a row each, that took longer than the writing."""
+_ROWS_AT_ONCE = (1024, 256, 32)
+"""Rows of one statement; what is left goes row by row. The engine lets other threads run while it works on
+a statement, and before and after it waits for the event loop's: with a row each, that is most of its time."""
 
 
-@lru_cache(maxsize=len(_ROWS_AT_ONCE))
+@lru_cache(maxsize=len(_ROWS_AT_ONCE) + 1)
 def _append(rows: int) -> str:
     """A row whose function is gone is not written, nor one that was written by an earlier try."""
     row = f"({', '.join('?' * len(_COLUMNS))})"
@@ -33,13 +35,15 @@ def _append(rows: int) -> str:
     )
 
 
-def _pieces(count: int) -> Iterator[tuple[int, int]]:
-    """Where the pieces begin and end in which that many rows are written."""
+def _pieces(rows: list[_Row]) -> Iterator[tuple[int, _Parameters]]:
+    """How many rows a statement is for, and the parameters of one, or of several that are run in turn."""
     begin = 0
-    for rows in _ROWS_AT_ONCE:
-        while count - begin >= rows:
-            yield begin, begin + rows
-            begin += rows
+    for size in _ROWS_AT_ONCE:
+        while len(rows) - begin >= size:
+            yield size, tuple(chain.from_iterable(rows[begin : begin + size]))
+            begin += size
+    if begin < len(rows):
+        yield 1, rows[begin:]
 
 
 class SqlInvocationLog:
@@ -52,9 +56,8 @@ class SqlInvocationLog:
         if not invocations:
             return
         async with self._database.writing() as connection:
-            for begin, end in _pieces(len(invocations)):
-                rows = [invocation_values(invocation) for invocation in invocations[begin:end]]
-                await connection.exec_driver_sql(_append(end - begin), tuple(chain.from_iterable(rows)))
+            for size, parameters in _pieces([invocation_values(each) for each in invocations]):
+                await connection.exec_driver_sql(_append(size), parameters)
 
     async def list(self, function_id: str, limit: int, before_id: str | None = None) -> list[Invocation]:
         place = tuple_(invocations.c.started_at, invocations.c.id)
