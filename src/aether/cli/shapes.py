@@ -58,6 +58,7 @@ class InstanceJson(TypedDict):
     worker_id: str
     status: str
     started_at: str
+    drain_until: NotRequired[str | None]
 
 
 class LogJson(TypedDict):
@@ -77,6 +78,8 @@ class WorkerJson(TypedDict):
     free_slots: int
     load: int
     draining: bool
+    short_of: NotRequired[int]
+    limits: NotRequired[str]
 
 
 class RuntimeJson(TypedDict):

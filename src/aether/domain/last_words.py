@@ -5,6 +5,8 @@ from __future__ import annotations
 LIMIT_CHARS = 2000
 _OWN = ("[stdout] ", "[stderr] ", "[agent] ")
 """How a console marks lines of the function and its agent; the others are the machine's."""
+_NOISE = ("PCI: Fatal: No config space access function found",)
+"""What kernels say of every machine, and mean nothing by."""
 _ERRORS = "[stderr] "
 _HEAD_SHARE = 0.7
 """Of a long report of errors: what went wrong stands at its top, and the stack goes on for ever."""
@@ -16,7 +18,7 @@ def last_words(console: str, limit_chars: int = LIMIT_CHARS) -> str:
     Where it ends with a report of errors that is longer than the limit, that report's top and end.
     """
     lines = [line.rstrip() for line in console.replace("\r", "\n").split("\n")]
-    lines = [line for line in lines if line]
+    lines = [line for line in lines if line and not line.endswith(_NOISE)]
     own = next((i for i, line in enumerate(lines) if line.startswith(_OWN)), 0)
     lines = lines[own:]
     if sum(len(line) + 1 for line in lines) <= limit_chars:

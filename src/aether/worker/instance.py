@@ -29,6 +29,8 @@ from aether.worker.start import Start
 
 log = structlog.get_logger()
 
+STOP_GRACE_S = 3.0
+"""From SIGTERM on, for an instance that has no requests any more."""
 BROKEN_S = 5.0
 """What the requests of a machine that has ended get to be told so."""
 
@@ -54,6 +56,7 @@ class RunningInstance:
         self._start = Start(host, job, instance_id, limits)
         self._proxy: InstanceProxy | None = None
         self._drain = Drain(host.clock)
+        self._grace_s = 0.0
         self._log = log.bind(function=job.function_id, instance=instance_id)
 
     @property
@@ -85,7 +88,7 @@ class RunningInstance:
         try:
             await self._serve(machine, reply)
         finally:
-            await asyncio.shield(self._host.vmm.stop(machine))
+            await asyncio.shield(self._host.vmm.stop(machine, self._grace_s))
 
     async def _serve(self, machine: Machine, reply: Reply) -> None:
         host = self._host
@@ -173,6 +176,7 @@ class RunningInstance:
         await self._host.lease.put_instance(record)
         proxy.refuse_new()
         await self._drain.limit(proxy.finish)
+        self._grace_s = min(STOP_GRACE_S, self._drain.remaining_s())
 
     async def _doubt(self, proxy: InstanceProxy) -> None:
         doubt = proxy.doubts.first.result()

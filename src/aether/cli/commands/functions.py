@@ -143,9 +143,10 @@ def _fields(function: shapes.FunctionJson) -> list[tuple[str, str]]:
 
 
 def _instance_row(instance: shapes.InstanceJson) -> tuple[str, ...]:
+    until = instance.get("drain_until")
     return (
         instance["instance_id"],
-        instance["status"],
+        instance["status"] + (f" until {output.local_time(until)}" if until else ""),
         output.age(instance["started_at"]),
         instance["worker_id"],
     )
