@@ -141,6 +141,7 @@ class Edge:
             add_headers=b"X-Call-Id: " + call_id.encode() + b"\r\n",
             drop=_CALL_ID_ONLY,
             upstream_may_refuse=False,
+            upstream_continues=True,
         )
 
     def _destination(self, request: Request) -> tuple[FunctionConfig, bytes] | None:

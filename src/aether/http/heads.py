@@ -42,6 +42,8 @@ def kept_and_added(
         added += _forwarded(request, scheme, trusted=trusted)
     if request.length is None:
         added += b"Transfer-Encoding: chunked\r\n"
+    if request.expects_continue and forward.upstream_continues:
+        added += b"Expect: 100-continue\r\n"
     if request.upgrade:
         added += b"Connection: Upgrade\r\nUpgrade: " + request.upgrade + b"\r\n"
     elif request.takes_trailers:

@@ -35,6 +35,8 @@ class Forward:
     drop_response: lower-case names of further fields taken off the response.
     upstream_may_refuse: a 503 with X-Aether-Refused means that the request was never delivered, a 502 with
         X-Aether-Unanswered that it was, for nothing. False where the upstream is somebody's function.
+    upstream_continues: the upstream itself says whether a body that waits for it (Expect: 100-continue) shall
+        come; otherwise we do, as soon as there is an upstream.
     context: anything; found again on the exchange.
     """
 
@@ -50,6 +52,7 @@ class Forward:
     drop_response_prefix: bytes = b"x-aether-"
     drop_response: frozenset[bytes] = frozenset()
     upstream_may_refuse: bool = True
+    upstream_continues: bool = False
     context: object = None
 
 

@@ -77,9 +77,8 @@ class SendingExchange(DecidingExchange):
             data += self._replay.sent()
         if not self.request_complete:
             client.let_read()
-            if self.request.expects_continue and self.bytes_in == 0 and not self._continued:
-                self._continued = True
-                client.transport.write(CONTINUE)
+            if not forward.upstream_continues:
+                self._continue()
             self._touch_body()
         self.forwarded_at = time.perf_counter()
         connection.transport.write(data)
@@ -94,6 +93,12 @@ class SendingExchange(DecidingExchange):
             connection.abandon()
             self.broken("the neighbour failed", answered=False, reused=False)
             return True
+
+    def _continue(self) -> None:
+        """Have the client send its body, if it waits to be told so."""
+        if self.request.expects_continue and self.bytes_in == 0 and not self._continued:
+            self._continued = True
+            self.client.transport.write(CONTINUE)
 
     def body(self, payload: bytes, *, done: bool, trailers: bytes = b"") -> None:
         """Take the next piece of the request's body from the client."""
@@ -124,11 +129,13 @@ class SendingExchange(DecidingExchange):
             self.client.due_at = idle_at if deadline_at is None else min(deadline_at, idle_at)
 
     def interim(self, response: Response) -> None:
-        """Pass a 1xx on, to those who know what it is; our own 100 has been sent already."""
+        """Pass a 1xx on, to those who know what it is; 100 only where the client waits for it still."""
         self._interims += 1
         if self._interims > _MAX_INTERIM:
             self.fail(FailureKind.MALFORMED, "too many interim responses")
-        elif self.request.version and response.status != 100:  # noqa: PLR2004 - Continue
+        elif response.status == 100:  # noqa: PLR2004 - Continue
+            self._continue()
+        elif self.request.version:
             self.client.transport.write(interim_head(response))
 
     def broken(self, detail: str, *, answered: bool, reused: bool) -> None:

@@ -56,6 +56,31 @@ async def test_expect_is_answered_before_the_body_comes(relay, backend, connect)
     assert (await client.response())[1] == b"ok"
 
 
+async def test_upstream_may_decide_whether_the_body_shall_come(relay, backend, handler, connect):
+    handler.options["upstream_continues"] = True
+    client = await connect(await relay())
+    client.send(b"PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    upstream = await backend.peer()
+    assert b"\r\nExpect: 100-continue\r\n" in await upstream.head()
+    upstream.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 2)
+    assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    client.send(b"abc")
+    assert await upstream.exactly(3) == b"abc"
+    upstream.send(OK)
+    assert (await client.response())[1] == b"ok"
+
+
+async def test_upstream_that_wants_no_body_has_none_sent(relay, backend, handler, connect):
+    handler.options["upstream_continues"] = True
+    client = await connect(await relay())
+    client.send(b"PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    upstream = await backend.peer()
+    await upstream.head()
+    upstream.send(b"HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno")
+    head, body = await client.response()
+    assert (head[:12], b"Connection: close" in head, body) == (b"HTTP/1.1 413", True, b"no")
+
+
 async def test_early_response_reaches_a_client_that_is_still_sending(relay, backend, handler, connect):
     client = await connect(await relay())
     client.send(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
