@@ -160,6 +160,10 @@ def worker() -> Worker:
         runtimes=("node",),
         instances={"inst-1": InstanceLoad("fn-x", 2, 0.0)},
         starting={"fn-x": 1},
+        short_of=5,
+        instance_overhead=7,
+        max_instances=9,
+        limits="cgroup v2",
     )
 
 

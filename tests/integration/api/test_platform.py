@@ -116,9 +116,12 @@ async def test_workers_and_status(platform, api, make, worker, instance):
     (found,) = (await api.get("/api/workers")).json()
     assert (found["id"], found["free_slots"], found["runtimes"]) == ("wrk-1", 3, ["node"])
     assert (found["instances"], found["starting"]) == (1, 1)
+    told = ("short_of", "instance_overhead", "max_instances", "limits")
+    assert [found[name] for name in told] == [5, 7, 9, "cgroup v2"]
     status = (await api.get("/api/status")).json()
     assert status == {
         "version": "0.1.0", "functions": 1, "instances": 1, "workers": 1, "vmm": "simulated", "accel": "none",
+        "total_mem": 1 << 30, "free_mem": 1 << 29, "limits": "cgroup v2",
     }  # fmt: skip
     await lease.close()
 

@@ -36,7 +36,7 @@ def status(*, json: Json = False, connection: Connection = DEFAULT_CONNECTION) -
     if json:
         output.print_json(found)
     else:
-        output.print_fields([("url", url), *((name, _text(value)) for name, value in found.items())])
+        output.print_fields([("url", url), *((name, _field(name, value)) for name, value in found.items())])
 
 
 def workers(*, json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
@@ -56,7 +56,7 @@ def workers(*, json: Json = False, connection: Connection = DEFAULT_CONNECTION) 
     """
     with connection.open() as client:
         found = client.workers()
-    header = ("WORKER", "HOST", "VERSION", "FREE MEMORY", "FREE SLOTS", "LOAD", "STATE")
+    header = ("WORKER", "HOST", "VERSION", "FREE MEMORY", "FREE SLOTS", "LOAD", "LIMITS", "STATE")
     rows = [_worker_row(worker) for worker in found]
     output.print_list(found, header, rows, empty="No workers: nothing can be started.", json=json)
 
@@ -91,8 +91,20 @@ def _worker_row(worker: shapes.WorkerJson) -> tuple[str, ...]:
         f"{output.size(worker['free_mem'])} of {output.size(worker['total_mem'])}",
         str(worker["free_slots"]),
         str(worker["load"]),
-        "draining" if worker["draining"] else "ready",
+        _text(worker.get("limits")),
+        _state(worker),
     )
+
+
+def _state(worker: shapes.WorkerJson) -> str:
+    if worker["draining"]:
+        return "draining"
+    missing = worker.get("short_of", 0)
+    return f"short of {output.size(missing)}" if missing else "ready"
+
+
+def _field(name: str, value: Any) -> str:
+    return output.size(value) if name.endswith("_mem") and isinstance(value, int) else _text(value)
 
 
 def _text(value: Any) -> str:

@@ -35,6 +35,7 @@ async def drain_worker(worker_id: str, deps: Deps) -> DrainView:
 @router.get("/status", responses=problems())
 async def get_status(deps: Deps) -> StatusView:
     entries = (await deps.registry.view()).entries.values()
+    workers = [entry for entry in entries if isinstance(entry, Worker)]
 
     def count(kind: type) -> int:
         return sum(isinstance(entry, kind) for entry in entries)
@@ -43,7 +44,10 @@ async def get_status(deps: Deps) -> StatusView:
         version=aether.__version__,
         functions=count(FunctionConfig),
         instances=count(Instance),
-        workers=count(Worker),
+        workers=len(workers),
+        total_mem=sum(worker.total_mem for worker in workers),
+        free_mem=sum(worker.free_mem for worker in workers),
+        limits=", ".join(sorted({worker.limits for worker in workers if worker.limits})),
         vmm=deps.vmm,
         accel=deps.accel,
     )

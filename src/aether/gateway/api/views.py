@@ -143,6 +143,14 @@ class WorkerView(BaseModel):
     instances: int
     """How many it runs."""
     starting: int
+    short_of: int
+    """Bytes that its host wants back before anything is started there again."""
+    instance_overhead: int
+    """Bytes that an instance takes there beside its `memory_mb`."""
+    max_instances: int
+    """0 for as many as its memory allows."""
+    limits: str
+    """`cgroup v2`, `cgroup v1`, or `none` where nothing holds instances to their share."""
 
     @classmethod
     def of(cls, worker: Worker) -> WorkerView:
@@ -176,6 +184,10 @@ class StatusView(BaseModel):
     functions: int
     instances: int
     workers: int
+    total_mem: int
+    free_mem: int
+    """Bytes on all workers that may still be given to instances."""
+    limits: str
     vmm: str
     accel: str
 
