@@ -132,6 +132,7 @@ class VmmContract:
     async def test_a_guest_gives_signs_of_life_unless_it_is_paused(self, vmm: Vmm, spec: MachineSpec) -> None:
         machine = await vmm.boot(spec, within(self.patience_s), ignore_log)
         assert await asyncio.wait_for(vmm.ping(machine), self.patience_s)
+        assert vmm.starved_s(machine) >= 0
         await vmm.pause(machine)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(vmm.ping(machine), 0.2)
@@ -141,6 +142,7 @@ class VmmContract:
         assert waiting.result()
         await vmm.stop(machine)
         assert not await vmm.ping(machine)
+        assert vmm.starved_s(machine) >= 0
 
     async def test_clones_of_a_snapshot_answer_side_by_side(
         self, vmm: Vmm, spec: MachineSpec, tmp_path: Path

@@ -226,6 +226,13 @@ class Vmm(Protocol):
         """
         ...
 
+    def starved_s(self, machine: Machine) -> float:
+        """Seconds, so far, that it could have run and this host had no processor for it; 0.0 if unknown.
+
+        Who waits for a machine takes the growth of this off the time that passed.
+        """
+        ...
+
     async def stop(self, machine: Machine, grace_s: float = 0.0) -> None:
         """End the machine: SIGTERM to the function, `grace_s` for it, then the end. Idempotent."""
         ...

@@ -14,8 +14,10 @@ from aether.worker.signs import Signs
 
 IDLE_LOOK_S = 30.0
 """How often the guest of an idle instance is pinged."""
-LATE_S = 1.0
-"""Who is told so much too late that time is up was late itself, and may have missed the answer."""
+LOST_SHARE = 0.2
+"""Of a limit: what is lost of it to a busy host and worth giving back."""
+MOST_GIVEN = 4
+"""Times the limit, over which nothing is given back any more."""
 GET_WELL_S = (0.02, 0.5)
 """The first pause between two looks at a health path, and the longest."""
 PAUSED_LOOK_S = 0.5
@@ -87,19 +89,28 @@ class Health:
         return self._signs.silent_s(self._clock.monotonic())
 
     async def _shows_within(self, limit_s: float, sign: Callable[[], Awaitable[object]]) -> bool:
-        """Whether the sign comes in time, as far as can be told: not of a paused machine, nor when late."""
+        """Whether the sign comes in time, as far as can be told: that of a paused machine can't.
+
+        Time in which this host had no processor for the machine, or for us to see its answer, doesn't count.
+        """
+        until_s = self._clock.monotonic() + MOST_GIVEN * limit_s
+        left_s = limit_s
         while True:
-            begun_s = self._clock.monotonic()
+            begun_s, starved_s = self._clock.monotonic(), self._vmm.starved_s(self._machine)
             try:
-                async with asyncio.timeout(limit_s):
+                async with asyncio.timeout(left_s):
                     await sign()
             except TimeoutError:
                 if self._machine.state is not MachineState.RUNNING:
                     return True
-                if self._clock.monotonic() - begun_s < limit_s + LATE_S:
-                    return False
             else:
                 return True
+            now_s = self._clock.monotonic()
+            late_s = now_s - begun_s - left_s
+            lost_s = late_s + self._vmm.starved_s(self._machine) - starved_s
+            if lost_s < LOST_SHARE * limit_s or now_s >= until_s:
+                return False
+            left_s = min(lost_s, limit_s)
 
 
 async def get_well(vmm: Vmm, machine: Machine, path: str, within_s: float) -> None:

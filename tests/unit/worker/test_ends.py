@@ -176,6 +176,25 @@ async def test_a_paused_machine_is_not_taken_for_dead(running: Running, monkeypa
     assert (await request).status_code == 200
 
 
+async def test_time_without_a_processor_does_not_count(running: Running):
+    instance = await start(running)
+    machine = running.vmm._host.machines[instance.instance_id]
+
+    async def starve() -> None:
+        while True:
+            machine.starved_s += 0.009
+            await asyncio.sleep(0.01)
+
+    starving = asyncio.ensure_future(starve())
+    machine._server.freeze()
+    request = asyncio.ensure_future(get(instance))
+    await asyncio.wait({request}, timeout=0.7)
+    assert not request.done(), "0.4 s of a processor are not over"
+    starving.cancel()
+    await asyncio.gather(starving, return_exceptions=True)
+    assert "hung" in (await request).json()["error"]["message"]
+
+
 async def test_the_guest_of_an_idle_instance_is_looked_at_now_and_then(running: Running, monkeypatch):
     monkeypatch.setattr(health, "IDLE_LOOK_S", 0.05)
     async with seen(running) as changes:

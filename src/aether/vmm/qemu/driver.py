@@ -21,13 +21,14 @@ from aether.vmm.qemu.config import QemuConfig
 from aether.vmm.qemu.footprint import overhead_mib
 from aether.vmm.qemu.host import QemuHost
 from aether.vmm.qemu.machine import QemuMachine
-from aether.vmm.qemu.monitor import MonitorError, monitor_session
+from aether.vmm.qemu.monitor import MonitorError
+from aether.vmm.qemu.pause import switch
 from aether.vmm.qemu.restore import restore
 from aether.vmm.qemu.snapshot import STATE, Keys, freeze
 from aether.vmm.qemu.spawn import MEMORY, Start
 from aether.vmm.snapshot_files import load_snapshot
+from aether.vmm.starvation import starved_s
 
-MONITOR_LIMIT_S = 10.0
 NOT_LOOKED_FOR = NoPlace("the driver was given no place for them")
 
 
@@ -117,15 +118,18 @@ class QemuVmm:
         return await asyncio.to_thread(load_snapshot, directory)
 
     async def pause(self, machine: Machine) -> None:
-        await self._switch(_ours(machine), "stop", MachineState.RUNNING, MachineState.PAUSED)
+        await switch(_ours(machine), "stop", MachineState.RUNNING, MachineState.PAUSED)
 
     async def resume(self, machine: Machine) -> None:
-        await self._switch(_ours(machine), "cont", MachineState.PAUSED, MachineState.RUNNING)
+        await switch(_ours(machine), "cont", MachineState.PAUSED, MachineState.RUNNING)
 
     async def ping(self, machine: Machine) -> bool:
         ours = _ours(machine)
         ours.ping()
         return await ours.sign(Pong)
+
+    def starved_s(self, machine: Machine) -> float:
+        return starved_s(_ours(machine).process.pid)
 
     async def stop(self, machine: Machine, grace_s: float = 0.0) -> None:
         ours = _ours(machine)
@@ -178,23 +182,6 @@ class QemuVmm:
             yield
         finally:
             self._claimed.discard(instance_id)
-
-    async def _switch(
-        self, machine: QemuMachine, command: str, before: MachineState, after: MachineState
-    ) -> None:
-        async with machine.lock:
-            if machine.state is not before:
-                return
-            try:
-                async with (
-                    asyncio.timeout(MONITOR_LIMIT_S),
-                    monitor_session(machine.place.directory) as monitor,
-                ):
-                    await monitor.execute(command)
-            except TimeoutError:
-                raise MonitorError(f"QEMU's {command}: no answer", component="worker") from None
-            if machine.state is before:
-                machine.state = after
 
 
 def _ours(machine: Machine) -> QemuMachine:

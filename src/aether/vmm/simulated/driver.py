@@ -99,6 +99,9 @@ class SimulatedVmm:
     async def ping(self, machine: Machine) -> bool:
         return await self._ours(machine).ping()
 
+    def starved_s(self, machine: Machine) -> float:
+        return self._ours(machine).starved_s
+
     async def stop(self, machine: Machine, grace_s: float = 0.0) -> None:
         await self._end(self._ours(machine), grace_s, "")
 

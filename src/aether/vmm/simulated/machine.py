@@ -28,6 +28,7 @@ class SimulatedMachine:
         self.state = MachineState.RUNNING
         self.phases: Mapping[str, float] = {}
         self.prepared = prepared
+        self.starved_s = 0.0
         self.on_log = on_log
         self._console = console
         self._behaviour = behaviour
