@@ -48,9 +48,8 @@ class Room:
     def why_not(self, worker_id: str, need_bytes: int, count: int = 1) -> str | None:
         """Why `count` instances of `need_bytes` each can't be started there; None if they can."""
         if self.max_instances and self.instances + count > self.max_instances:
-            return (
-                f"worker {worker_id} may have {self.max_instances} instances at once (AETHER_MAX_INSTANCES)"
-            )
+            most = f"{self.max_instances} (AETHER_MAX_INSTANCES)"
+            return f"worker {worker_id} has as many instances as it may: {most}"
         if self.short_of:
             missing = -(-self.short_of // MIB)
             return f"the host of worker {worker_id} is short of memory: {missing} MiB have to be freed first"
