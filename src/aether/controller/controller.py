@@ -9,11 +9,12 @@ import structlog
 from aether.controller.cluster import Demand, Routes
 from aether.controller.facts import Facts
 from aether.controller.hope import Hope
-from aether.controller.keeping import Policy, keep
+from aether.controller.keeping import keep, learns
 from aether.controller.leaving import Leaving
 from aether.controller.room import Room
 from aether.domain.errors import StoreUnavailable
-from aether.domain.function import KEEP_ALIVE_LEARNED, FunctionConfig
+from aether.domain.function import FunctionConfig
+from aether.domain.keep_alive import Learned, Policy
 from aether.domain.scaling import Decision, History, decide
 from aether.ports.clock import Clock
 from aether.ports.registry import Registry
@@ -41,11 +42,11 @@ class Controller:
         keep_alive: Policy | None = None,
         max_instances: int = 0,
     ) -> None:
-        """`max_instances` of all functions together, 0 for any number; `keep_alive` for those that learn."""
+        """`keep_alive` is for functions that learn it; `max_instances` of all together, 0 for any number."""
         self._routes = routes
         self._demand = demand
         self._clock = clock
-        self._keep_alive = keep_alive
+        self._keep_alive = Learned() if keep_alive is None else keep_alive
         self._leaving = Leaving(registry)
         self._facts = Facts(routes, demand, self._leaving)
         self._room = Room(routes, demand, self._facts, self._leaving, max_instances)
@@ -112,7 +113,8 @@ class Controller:
     def _begin(self, functions: list[FunctionConfig], now_s: float) -> None:
         self._facts.note(now_s)
         there = {function.id for function in functions}
-        self._facts.forget_all_but(there)
+        for function_id in self._facts.forget_all_but(there):
+            self._keep_alive.forget(function_id)
         for function_id in self._histories.keys() - there:
             del self._histories[function_id]
         for function_id in self._retry_at_s.keys() - there:
@@ -121,8 +123,7 @@ class Controller:
         self._short.clear()
         if self._leaving:
             self._leaving.prune((i for f in functions for i in self._routes.instances(f.id)), now_s)
-        if self._keep_alive is not None:
-            self._keep_alive.review(now_s)
+        self._keep_alive.review(now_s)
 
     async def _look_at(self, function: FunctionConfig, now_s: float, may_start: int | None) -> int:
         """How many instances were started."""
@@ -149,7 +150,7 @@ class Controller:
             or self._demand.waiting(function.id)
             or self._demand.starting(function)
             or function.limits.min_instances
-            or (function.limits.keep_alive == KEEP_ALIVE_LEARNED and self._keep_alive is not None)
+            or learns(function)
         )
 
     def _start(self, function: FunctionConfig, decision: Decision, may_start: int | None) -> int:

@@ -26,9 +26,12 @@ class Facts:
         """To be called at each look, before anything is asked."""
         self._freshness.note(self._routes.workers, now_s)
 
-    def forget_all_but(self, function_ids: set[str]) -> None:
-        for function_id in self._activities.keys() - function_ids:
+    def forget_all_but(self, function_ids: set[str]) -> set[str]:
+        """Tells which were forgotten."""
+        gone = self._activities.keys() - function_ids
+        for function_id in gone:
             del self._activities[function_id]
+        return gone
 
     def fresh(self, worker_id: str, now_s: float) -> bool:
         return self._freshness.fresh(worker_id, now_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -11,9 +12,11 @@ from aether.controller.leaving import Leaving
 from aether.domain.eviction import Evictions, Need, Occupant, Space, evict
 from aether.domain.function import FunctionConfig
 from aether.domain.instance import Instance
+from aether.domain.memory import Room as MemoryRoom
 from aether.domain.memory import bytes_on, instance_bytes
 from aether.domain.worker import InstanceLoad
 
+ANY = sys.maxsize
 UNKNOWN = InstanceLoad("", in_flight=1, idle_s=0.0)
 """Of an instance that its worker has not told of yet."""
 
@@ -87,7 +90,9 @@ class Room:
         most = self.may_start()
         for worker in self._routes.workers.values():
             if not worker.draining:
-                slots = worker.free_slots if most is None else min(worker.free_slots, most)
+                room = MemoryRoom.of(worker)
+                slots = room.max_instances - room.instances if room.max_instances else ANY
+                slots = slots if most is None else min(slots, most)
                 yield Space(worker.id, worker.free_mem, slots, worker.short_of)
 
     def _occupants(self, spare: dict[str, int], now_s: float | None) -> Iterator[Occupant]:

@@ -73,6 +73,8 @@ class Cluster:
     loads: dict[str, InstanceLoad] = field(default_factory=dict)
     free_mem: int = 100 * SIZE
     short_of: int = 0
+    max_instances: int = 0
+    """That the worker may have."""
 
     async def put(self, config: FunctionConfig) -> FunctionConfig:
         await self.registry.put_function(config)
@@ -118,6 +120,7 @@ class Cluster:
                 100,
                 instances=dict(self.loads),
                 short_of=self.short_of,
+                max_instances=self.max_instances,
             )
         )
         await self.settle()

@@ -6,31 +6,30 @@ import pytest
 from tests.unit.controller.conftest import busy, function, idle
 
 from aether.domain.function import KEEP_ALIVE_LEARNED, Limits
+from aether.domain.keep_alive import Plan
 
 LEARNED = Limits(keep_alive=KEEP_ALIVE_LEARNED)
 
 
 class Windows:
-    """Implements `aether.controller.keeping.Policy`: on in fixed windows of the idle time."""
+    """Implements `aether.domain.keep_alive.Policy`: on in fixed windows of the idle time."""
 
     def __init__(self, *windows: tuple[float, float]) -> None:
-        self.windows = windows
+        self._plan = Plan(windows)
         self.heard: list[float | None] = []
+        self.forgotten: list[str] = []
 
     def called(self, function_id: str, idle_s: float | None, at_s: float) -> None:
         self.heard.append(idle_s)
 
-    def plan(self, function_id: str, idle_since_s: float) -> Windows:
-        return self
-
-    def is_on(self, idle_s: float) -> bool:
-        return any(start <= idle_s < end for start, end in self.windows)
+    def plan(self, function_id: str, idle_since_s: float) -> Plan:
+        return self._plan
 
     def review(self, now_s: float) -> None:
-        """Nothing to learn."""
+        """Nothing to weigh."""
 
     def forget(self, function_id: str) -> None:
-        """Nothing to forget."""
+        self.forgotten.append(function_id)
 
 
 async def test_an_instance_goes_when_the_plan_says_and_one_comes_back_ahead_of_the_call(make):
@@ -85,6 +84,17 @@ async def test_the_policy_hears_how_long_it_was_idle(make):
         await cluster.second({"a": idle(second, calls=3)})
     await cluster.second({"a": idle(0.3, calls=5)})
     assert policy.heard == [pytest.approx(8.5)]
+
+
+async def test_what_was_learned_of_a_function_goes_with_it(make):
+    policy = Windows()
+    cluster = await make(keep_alive=policy)
+    await cluster.put(function(limits=LEARNED))
+    await cluster.second()
+    await cluster.registry.remove_function("fn-1")
+    await cluster.settle()
+    await cluster.second()
+    assert policy.forgotten == ["fn-1"]
 
 
 async def test_functions_that_do_not_learn_keep_to_their_times(make):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
-from tests.unit.controller.conftest import SIZE, busy, function, idle
+from tests.unit.controller.conftest import MEMORY_MB, SIZE, busy, function, idle, version
 
 from aether.domain.function import Limits
 
@@ -135,6 +136,35 @@ async def test_at_the_platforms_limit_an_idle_instance_leaves_for_load_elsewhere
     await cluster.lease.remove_instance("fn-1", "idle")
     await cluster.seconds(2)
     assert await cluster.started() == {"fn-2": 1}
+
+
+async def test_a_worker_that_has_all_it_may_makes_room_whatever_memory_it_has(cluster):
+    cluster.max_instances = 2
+    await cluster.put(function("fn-1"))
+    await cluster.ready("a", idle(5))
+    await cluster.ready("b", idle(4))
+    await cluster.second()
+    call = await cluster.call(await cluster.put(function("fn-2")))
+    await cluster.second()
+    assert cluster.draining() == ["a"]
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+
+
+async def test_no_more_leave_than_the_memory_that_is_wanted(cluster):
+    """Four small ones fit where a large one was."""
+    await cluster.put(replace(function("fn-1"), version=replace(version(), memory_mb=4 * MEMORY_MB)))
+    for name in ("a", "b"):
+        await cluster.ready(name, idle(5))
+    cluster.free_mem = 0
+    await cluster.second()
+    config = await cluster.put(function("fn-2", Limits(max_concurrency=1)))
+    calls = [await cluster.call(config) for _ in range(4)]
+    await cluster.seconds(2)
+    assert cluster.draining() == ["a"]
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def test_room_is_made_between_looks(cluster):
