@@ -37,3 +37,5 @@ class Invocation:
     """Milliseconds by phase, as in `Server-Timing`."""
     call_id: str = ""
     """`X-Call-Id`; a caller's own may stand on several calls."""
+    attempts: int = 0
+    """Instances that it was sent to, one after the other: all but the last refused it or broke."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from aether.domain.deadline import Deadline
-from aether.domain.errors import DeadlineExceeded, FunctionNotFound
+from aether.domain.errors import DeadlineExceeded, FunctionNotFound, NoCapacity
 from aether.domain.function import FunctionConfig
 from aether.domain.rollout import Rollout
 from aether.gateway.grant import Grant, granted
@@ -121,6 +121,12 @@ class Activator:
         places.rest(slot)
         rest_s = min(FIRST_REST_S * 2 ** min(slot.refusals - 1, 10), LONGEST_REST_S)
         asyncio.get_running_loop().call_later(rest_s, self._rested, slot)
+
+    def give_up(self) -> None:
+        """The gateway stops, and waits no longer."""
+        stops = NoCapacity("the platform stops, and no instance was ready before")
+        for function_id in list(self._requests.functions):
+            self._requests.fail(function_id, stops)
 
     # What the controller and the API ask
 

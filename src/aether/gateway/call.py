@@ -24,6 +24,7 @@ class Call:
     """The edge's own state for a request: what `Exchange.context` holds."""
 
     __slots__ = (
+        "avoid",
         "call_id",
         "cold",
         "deadline",
@@ -35,6 +36,7 @@ class Call:
         "phases",
         "record_id",
         "request",
+        "retried",
         "slot",
         "started_at",
         "target",
@@ -63,9 +65,17 @@ class Call:
         """Names of fields that the function must not see."""
         self.slot: Slot | None = None
         self.forwarded = False
+        """An instance was chosen for it, whatever came of that."""
+        self.retried = False
+        """It was sent again after an instance that may have seen it: `avoid`."""
+        self.avoid: Slot | None = None
         self.cold = False
         self.phases: Mapping[str, float] = {}
         self.error: str | None = None
+
+    def waited(self, phases: Mapping[str, float]) -> None:
+        """Milliseconds by phase of one more wait for a place."""
+        self.phases = {**self.phases, **{p: self.phases.get(p, 0.0) + ms for p, ms in phases.items()}}
 
     def response_headers(self, exchange: Exchange) -> bytes:
         """`X-Call-Id` and `Server-Timing`, made when the response's head has come."""
@@ -95,6 +105,7 @@ class Call:
             path=self.target.decode("latin-1")[:MAX_PATH],
             cold=self.cold,
             phases=phases,
+            attempts=exchange.attempts,
         )
 
     def given_up(self, now: datetime) -> Invocation:

@@ -32,6 +32,10 @@ from aether.ports.registry import Registry
 BACKLOG = 1024
 API_KEEPALIVE_S = 4.0
 """uvicorn closes an idle connection after 5 s; the relay drops it before."""
+MAX_ATTEMPTS = 1000
+"""Instances tried for a request: its deadline ends that sooner, and full ones are asked more than once."""
+IDLE_GRACE_S = 1.0
+"""How long idle connections of clients stay when the gateway stops: a request may be on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,9 @@ class GatewaySettings:
     certificate: tuple[Path, Path] | None = None
     """Chain and key to serve HTTPS with."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    drain_timeout_s: float = 30.0
+    drain_timeout_s: float = 35.0
+    """When it stops, what has no answer by then gets 503, and streams are cut. Longer than the deadline
+    of calls that have the default."""
 
 
 class Gateway:
@@ -85,7 +91,9 @@ class Gateway:
         """Why this gateway should get no traffic; empty when it should."""
         if self._stopping:
             return "it is stopping"
-        return "" if self.routes.workers else "no worker is there"
+        if not self.routes.workers:
+            return "no worker is there"
+        return "every worker drains" if all(w.draining for w in self.routes.workers.values()) else ""
 
     def _trusts(self, host: str) -> bool:
         """Whether a client at that address is a front proxy that we believe."""
@@ -116,7 +124,12 @@ class Gateway:
         listening = _listen(self._settings.host, self._settings.port)
         relay = Relay(
             edge,
-            replace(self._settings.limits, max_body_bytes=None, upstream_idle_s=API_KEEPALIVE_S),
+            replace(
+                self._settings.limits,
+                max_body_bytes=None,
+                upstream_idle_s=API_KEEPALIVE_S,
+                max_attempts=MAX_ATTEMPTS,
+            ),
             edge=True,
             trusts=self._trusts,
             neighbours=self._neighbours,
@@ -143,7 +156,10 @@ class Gateway:
                 on_ready(address)
                 await stop.wait()
                 self._stopping = True
-                await _unless(hurry or asyncio.Event(), relay.drain(self._settings.drain_timeout_s))
+                drained = relay.drain(self._settings.drain_timeout_s, idle_grace_s=IDLE_GRACE_S)
+                await _unless(hurry or asyncio.Event(), drained)
+                self.activator.give_up()
+                await relay.give_up()
                 await relay.close()
                 api_stop.set()
                 for task in tasks:

@@ -43,6 +43,12 @@ class GatewayMetrics:
             buckets=SECONDS,
             registry=self.registry,
         )
+        self.retries = Counter(
+            "aether_retries",
+            "Calls that an instance may have seen and did not answer: sent again, or not for want of budget",
+            ("function", "outcome"),
+            registry=self.registry,
+        )
         self.dropped_records = Counter(
             "aether_invocations_dropped",
             "Invocation records that did not fit the buffer",
@@ -60,6 +66,9 @@ class GatewayMetrics:
         if invocation.cold:
             function = self._label(invocation.function_id)
             self.cold_starts.labels(function).observe(sum(invocation.phases.values()) / 1000)
+
+    def retried(self, function_id: str, *, allowed: bool) -> None:
+        self.retries.labels(self._label(function_id), "sent" if allowed else "over_budget").inc()
 
     def _series_of(self, function_id: str, status: int) -> tuple[Counter, Histogram]:
         label = self._label(function_id)

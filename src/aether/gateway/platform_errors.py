@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from aether.domain.errors import (
     AetherError,
@@ -15,7 +16,7 @@ from aether.domain.errors import (
     TooLarge,
 )
 from aether.domain.ids import CALL_ID, new_call_id
-from aether.http import Answer, Failure, FailureKind, Request
+from aether.http import Answer, Failure, FailureKind, Phase, Request
 
 _REFUSALS = {
     408: "request_timeout",
@@ -64,18 +65,26 @@ def refusal(status: int, reason: str) -> AetherError:
     return error
 
 
+_PHASES = {Phase.DECIDE: "queue", Phase.CONNECT: "place"}
+"""By the contract's words; `fn` otherwise."""
+
+
 def failure_of(who: str, failure: Failure) -> AetherError:
     """What became of a request that was forwarded to `who`."""
-    match failure.kind:
-        case FailureKind.DEADLINE:
-            return DeadlineExceeded(f"{who} did not answer before the deadline (phase: fn)")
-        case FailureKind.BODY_TIMEOUT:
-            return RequestTimeout("the request's body came too slowly")
-        case FailureKind.MALFORMED:
-            return InstanceFailed(f"{who} answered with malformed HTTP: {failure.detail}")
-        case FailureKind.HANDLER:
-            return AetherError("the gateway itself failed; its log says how")
-        case FailureKind.UNREACHABLE:
-            return NoCapacity(f"{who} did not take the request: {failure.detail}")
-        case _:
-            return InstanceFailed(f"{who} broke the connection before it answered")
+    if failure.kind is FailureKind.DEADLINE:
+        phase = _PHASES.get(failure.phase, "fn")
+        return DeadlineExceeded(f"{who} did not answer before the deadline (phase: {phase})")
+    return _FAILURES.get(failure.kind, _broken)(who, failure.detail)
+
+
+def _broken(who: str, _detail: str) -> AetherError:
+    return InstanceFailed(f"{who} broke the connection before it answered")
+
+
+_FAILURES: dict[FailureKind, Callable[[str, str], AetherError]] = {
+    FailureKind.BODY_TIMEOUT: lambda _who, _why: RequestTimeout("the request's body came too slowly"),
+    FailureKind.MALFORMED: lambda who, why: InstanceFailed(f"{who} answered with malformed HTTP: {why}"),
+    FailureKind.HANDLER: lambda _who, _why: AetherError("the gateway itself failed; its log says how"),
+    FailureKind.UNREACHABLE: lambda who, why: NoCapacity(f"{who} did not take the request: {why}"),
+    FailureKind.STOPPING: lambda _who, _why: NoCapacity("the platform stopped before there was an answer"),
+}

@@ -83,6 +83,8 @@ class FailureKind(StrEnum):
     UNANSWERED = "unanswered"
     """The upstream answered 502 with `X-Aether-Unanswered`: the one behind it may have seen the request, and
     gave no byte of an answer. `Handler.failed` may return None: that 502 is passed on then."""
+    STOPPING = "stopping"
+    """The relay ends, and waits no longer."""
     HANDLER = "handler"
     """The handler itself raised; the error was reported to the loop."""
 

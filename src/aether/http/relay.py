@@ -5,7 +5,6 @@ import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from aether.http.census import Census
 from aether.http.client import ClientConnection
@@ -13,14 +12,17 @@ from aether.http.departures import Departures
 from aether.http.exchange import Exchange
 from aether.http.handler import Handler
 from aether.http.limits import Limits
-from aether.http.messages import Outcome, Upstream
+from aether.http.listening import Late, Listening
+from aether.http.messages import FailureKind, Outcome, Phase, Upstream
 from aether.http.neighbours import Neighbours
 from aether.http.pool import Pool
 from aether.http.supervisor import Supervisor, report
 from aether.http.tunnel import Tunnel
 from aether.http.watch import Watch
 
-_BACKLOG = 1024
+_LATE_GRACE_S = 1.0
+"""How long one who connected at the last moment has for the first bytes of its request."""
+_WRITTEN_WITHIN_S = 1.0
 _MAX_REFUSED = 1000
 """Connections over the limit that are told so at a time; more are only closed."""
 
@@ -54,9 +56,9 @@ class Relay:
         self.watch = Watch(self.loop)
         self.departures = Departures(self.watch)
         self.pool = Pool(self.loop, self.limits, self.watch, neighbours)
-        self._neighbours = neighbours or Neighbours()
-        self._addresses: list[Upstream] = []
-        self._servers: list[asyncio.Server] = []
+        made = partial(ClientConnection, self)
+        self._listening = Listening(made, self.limits, neighbours or Neighbours())
+        self._late: set[Late] = set()
         self._clients: set[ClientConnection] = set()
         self._tunnels: set[Tunnel] = set()
         self._census = Census(self.limits.max_connections, self.limits.max_connections_per_client)
@@ -73,28 +75,7 @@ class Relay:
         tls: ssl.SSLContext | None = None,
     ) -> tuple[str, int] | str:
         """Accept connections on a TCP address, a bound socket or a Unix path; gives the address. OSError."""
-        made = partial(ClientConnection, self)
-        options: dict[str, Any] = {"backlog": _BACKLOG}
-        if tls is not None:
-            options |= {
-                "ssl": tls,
-                "ssl_handshake_timeout": self.limits.head_timeout_s,
-                "ssl_shutdown_timeout": self.limits.linger_s,
-            }
-        if path is not None:
-            server = await self.loop.create_unix_server(made, path, **options)
-        elif sock is not None:
-            server = await self.loop.create_server(made, sock=sock, **options)
-        else:
-            server = await self.loop.create_server(made, host, port, **options)
-        self._servers.append(server)
-        name = server.sockets[0].getsockname()
-        if isinstance(name, str):
-            return name
-        if tls is None:
-            self._addresses.append(Upstream(name[0], name[1]))
-            self._neighbours.add(self._addresses[-1], made)
-        return name[0], name[1]
+        return await self._listening.open(host, port, sock=sock, path=path, tls=tls)
 
     def forget(self, upstream: Upstream) -> None:
         """Close the idle connections to an upstream that is going, or gone."""
@@ -108,7 +89,10 @@ class Relay:
         True when all ended by themselves and were written out; the rest is left running for `close`.
         """
         self.draining = True
-        self._stop_listening()
+        for late in self._listening.close():
+            self._late.add(late)
+            self._empty.clear()
+            self.supervisor.start(self._serve(late, idle_grace_s))
         for client in list(self._clients):
             if client.idle and idle_grace_s > 0:
                 client.due_at = self.loop.time() + idle_grace_s
@@ -121,10 +105,18 @@ class Relay:
             return False
         return True
 
+    async def give_up(self) -> None:
+        """Have the handler answer what has no answer yet (`STOPPING`), and let that be written out."""
+        for client in list(self._clients):
+            exchange = client.exchange
+            if exchange is not None and exchange.forward is not None and exchange.phase is not Phase.STREAM:
+                exchange.fail(FailureKind.STOPPING)
+        await self.drain(_WRITTEN_WITHIN_S)
+
     async def close(self) -> None:
         """End everything now. Requests still running are cut."""
         self.draining = True
-        self._stop_listening()
+        self._late.update(self._listening.close())
         for client in list(self._clients):
             if client.exchange is not None:
                 client.exchange.cut(Outcome.CLOSED)
@@ -132,17 +124,20 @@ class Relay:
         for tunnel in list(self._tunnels):
             tunnel.abort(Outcome.CLOSED)
         await self.supervisor.close()
+        for late in self._late:
+            late.close()
+        self._late.clear()
+        self._check_empty()
         self.pool.close()
         await self._empty.wait()
         self.watch.close()
 
-    def _stop_listening(self) -> None:
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        for address in self._addresses:
-            self._neighbours.remove(address)
-        self._addresses.clear()
+    async def _serve(self, late: Late, idle_grace_s: float) -> None:
+        client = await late.connect()
+        self._late.discard(late)
+        if isinstance(client, ClientConnection) and client.idle:
+            client.due_at = self.loop.time() + max(idle_grace_s, _LATE_GRACE_S)
+        self._check_empty()
 
     # For the connections
 
@@ -181,7 +176,7 @@ class Relay:
         self._check_empty()
 
     def _check_empty(self) -> None:
-        if not self._clients and not self._tunnels:
+        if not self._clients and not self._tunnels and not self._late:
             self._empty.set()
 
     def exchange_began(self) -> None:

@@ -23,7 +23,7 @@ from aether.http import (
 )
 from aether.http import Limits as RelayLimits
 from aether.ports.clock import Clock
-from aether.ports.vmm import End, Machine, Vmm
+from aether.ports.vmm import End, EndReason, Machine, Vmm
 from aether.worker.doubts import Doubts
 from aether.worker.ends import end_soon, in_words
 from aether.worker.probe import PROBE_HEADER
@@ -67,6 +67,7 @@ class InstanceProxy:
         self._refusing = False
         self._relay: Relay | None = None
         self._verdict = ""
+        self._ran_out = False
         self.signs = Signs(clock.monotonic())
         self.doubts = Doubts(self.signs, limits, asked=machine.spec.runtime.answers_probes)
 
@@ -126,14 +127,15 @@ class InstanceProxy:
         unsent = self.signs.answered and not exchange.forwarded_at
         if unsent and (self._refusing or await self._end() is not None):
             return refusal("draining")
-        return self._answer(exchange, await self._failure(f"could not be reached ({why.detail})"))
+        error = await self._failure(f"could not be reached ({why.detail})")
+        return self._answer(exchange, error, unanswered=bool(exchange.forwarded_at))
 
     async def failed(self, exchange: Exchange, failure: Failure) -> Answer:
         error: AetherError
         match failure.kind:
             case FailureKind.DEADLINE:
                 error = DeadlineExceeded(
-                    f"the function did not answer in time (phase: {failure.phase.value})", component="worker"
+                    "the function did not answer in time (phase: fn)", component="worker"
                 )
             case FailureKind.BODY_TIMEOUT:
                 error = RequestTimeout("the request's body came too slowly", component="worker")
@@ -143,7 +145,7 @@ class InstanceProxy:
                 error = await self._failure(what)
             case _:
                 error = await self._failure("broke the connection before it answered")
-        return self._answer(exchange, error)
+        return self._answer(exchange, error, unanswered=failure.kind is FailureKind.BROKEN)
 
     def refused(self, request: Request | None, status: int, reason: str) -> Answer:
         error = BadRequest(reason, component="worker")
@@ -179,10 +181,14 @@ class InstanceProxy:
         end = await end_soon(self._vmm, self._machine)
         if end is not None:
             self.refuse_new()  # the caller of a broken request may be back before the registry knows
+            self._ran_out = end.reason is EndReason.OUT_OF_MEMORY
         return end
 
-    def _answer(self, exchange: Exchange, error: AetherError) -> Answer:
+    def _answer(self, exchange: Exchange, error: AetherError, *, unanswered: bool = False) -> Answer:
+        """`unanswered`: gateways may send it elsewhere. Not what hung or took all memory: that took time."""
         answer = error_answer(error, exchange.request)
+        if unanswered and not self._verdict and not self._ran_out:
+            answer.headers += (("X-Aether-Unanswered", "broken"),)
         answer.context = self
         return answer
 

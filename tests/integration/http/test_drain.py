@@ -1,9 +1,12 @@
 import asyncio
+import socket
 
 import pytest
+from tests.peers import WAIT_S
 
-from aether.http import Outcome
+from aether.http import FailureKind, Outcome
 
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -48,3 +51,43 @@ async def test_connection_that_was_idle_takes_one_more_request_within_its_grace(
     assert b"Connection: close" in (await client.response())[0]
     assert await unused.rest() == b""
     assert await drained
+
+
+async def test_one_who_has_connected_when_listening_ends_is_served(relay, backend):
+    started = await relay()
+    with socket.create_connection(started.address) as client:
+        client.sendall(GET)  # all in one turn of the loop: nobody has accepted the connection
+        draining = asyncio.ensure_future(started.drain(WAIT_S))
+        upstream = await backend.peer()
+        await upstream.head()
+        upstream.send(OK)
+        client.setblocking(False)
+        received = await asyncio.get_running_loop().sock_recv(client, 4096)
+        assert received.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nConnection: close\r\n" in received
+        with pytest.raises(ConnectionRefusedError), socket.create_connection(started.address):
+            pass
+    assert await draining
+
+
+async def test_one_who_has_connected_and_says_nothing_holds_nobody_up(relay):
+    started = await relay()
+    with socket.create_connection(started.address):
+        assert await started.drain(WAIT_S)
+
+
+async def test_what_has_no_answer_when_time_is_up_is_answered_by_the_handler(
+    relay, backend, handler, connect
+):
+    started = await relay()
+    client = await connect(started)
+    client.send(GET)
+    upstream = await backend.peer()
+    await upstream.head()
+    assert not await started.drain(0)
+    await started.give_up()
+    head, body = await client.response()
+    assert (head.split(b" ")[1], body) == (b"502", b"stopping wait")
+    assert b"\r\nConnection: close\r\n" in head
+    assert await client.rest() == b""
+    assert [failure.kind for failure in handler.failures] == [FailureKind.STOPPING]

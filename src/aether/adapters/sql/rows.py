@@ -88,6 +88,7 @@ def invocation_values(invocation: Invocation) -> tuple[str | int | None, ...]:
         invocation.cold,
         _json(invocation.phases),
         invocation.call_id,
+        invocation.attempts,
     )
 
 
@@ -115,6 +116,7 @@ def invocation_from(row: RowMapping) -> Invocation:
         cold=row["cold"],
         phases=row["phases"] or {},
         call_id=row["call_id"],
+        attempts=row["attempts"],
     )
 
 

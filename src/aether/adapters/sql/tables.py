@@ -60,4 +60,5 @@ invocations = Table(
     Column("cold", Boolean, nullable=False),
     Column("phases", JSON, nullable=False),
     Column("call_id", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
 )

@@ -91,6 +91,8 @@ class InvocationView(BaseModel):
     cold: bool
     phases: dict[str, float]
     call_id: str
+    attempts: int
+    """Instances that it was sent to: more than one where some refused it or broke."""
 
     @classmethod
     def of(cls, invocation: Invocation) -> InvocationView:

@@ -1,0 +1,82 @@
+"""Requests that their instance did not take, or did not answer: whether they go to another."""
+
+from __future__ import annotations
+
+import structlog
+
+from aether.domain.instance import InstanceStatus
+from aether.gateway.activator import Activator
+from aether.gateway.call import Call
+from aether.gateway.metrics import GatewayMetrics
+from aether.gateway.places import Slot
+from aether.gateway.routes import RouteTable
+from aether.http import Failure, FailureKind, Undelivered
+from aether.ports.clock import Clock
+
+log = structlog.get_logger()
+
+
+class Retries:
+    """Takes a call's place away from it when it may have another."""
+
+    def __init__(
+        self, routes: RouteTable, activator: Activator, metrics: GatewayMetrics, clock: Clock
+    ) -> None:
+        self._routes = routes
+        self._activator = activator
+        self._metrics = metrics
+        self._clock = clock
+
+    def undelivered(self, call: Call, why: Undelivered) -> None:
+        """The instance did not get to see the request: another may have it, whatever the method."""
+        slot, call.slot = call.slot, None
+        if slot is None:
+            return
+        if why.detail == "full":
+            self._activator.refused_full(slot)
+            return
+        self._routes.lose(slot)
+        self._activator.release(slot)
+        log.info(
+            "instance not reached, trying another",
+            call_id=call.call_id,
+            instance=slot.instance.instance_id,
+            reason=why.detail,
+            draining=slot.instance.status is InstanceStatus.DRAINING,
+        )
+
+    def unanswered(self, call: Call, failure: Failure) -> bool:
+        """Whether a request that the instance may have seen is to be sent again.
+
+        At most once, and within the function's budget. That the method is idempotent, that the body can be
+        sent again and that no byte of an answer was passed on is the relay's to know (`may_retry`).
+        """
+        slot = call.slot
+        if (
+            not failure.may_retry
+            or slot is None
+            or call.retried
+            or not self._within_budget(call, slot, failure)
+        ):
+            return False
+        call.slot, call.retried, call.avoid = None, True, slot
+        if failure.kind is FailureKind.BROKEN:  # it is the proxy that is gone, and all behind it
+            self._routes.lose(slot)
+        self._activator.release(slot)
+        log.info("request sent again", call_id=call.call_id, instance=slot.instance.instance_id)
+        return True
+
+    def _within_budget(self, call: Call, slot: Slot, failure: Failure) -> bool:
+        places = self._routes.places(call.function.id)
+        now_s = self._clock.monotonic()
+        if places is None or call.deadline.expired(now_s):
+            return False
+        if failure.kind is FailureKind.UNANSWERED:
+            # An instance breaks by what it runs. Of several requests most are innocent; a single one is the
+            # most likely cause, and would end the next instance too.
+            slot.company = max(slot.company, slot.in_flight)
+            if slot.company == 1:
+                return False
+        allowed = places.budget.take(places.given, now_s)
+        self._metrics.retried(call.function.id, allowed=allowed)
+        return allowed
