@@ -40,7 +40,7 @@ def write(suite: str, metrics: Mapping[str, float]) -> Path:
     path = RESULTS / f"{suite}.json"
     document = {
         "suite": suite,
-        "metrics": {name: round(value, 3) for name, value in metrics.items()},
+        "metrics": {name: round(value, 6) for name, value in metrics.items()},
         "environment": environment(),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -118,10 +118,7 @@ class Learned:
         due = function.rhythm.next_call
         if due is None or due[2] < self.price * (due[1] - due[0]):
             return function.plan
-        earliest_s, latest_s, _ = due
-        return _joined(
-            function.plan, earliest_s - idle_since_s, min(latest_s, earliest_s + LONGEST_S) - idle_since_s
-        )
+        return _joined(function.plan, due[0] - idle_since_s, due[1] - idle_since_s)
 
 
 def _at_least(plan: Plan) -> Plan:
@@ -139,5 +136,5 @@ def _joined(plan: Plan, from_s: float, to_s: float) -> Plan:
     after = [w for w in plan.windows if w[0] > to_s + LEAST_OFF_S]
     touched = plan.windows[len(before) : len(plan.windows) - len(after)]
     start = max(0.0, min([from_s, *(w[0] for w in touched)]))
-    end = max([to_s, *(w[1] for w in touched)])
+    end = min(max([to_s, *(w[1] for w in touched)]), start + LONGEST_S)
     return Plan((*before, (start, end), *after))
