@@ -7,5 +7,6 @@
 `load`       sends requests and judges answers; knows nothing of what it talks to but HTTP and the contract
 `stage`      platforms as processes of their own, on simulated instances or microVMs, and what to look at
 `scenarios`  one module each
+`playing`    in turn, each with a directory and a time limit
 `report`     the table, and build/faults.json
 """

@@ -10,7 +10,7 @@ DEADLINE_S = 10.0
 RATE = 60.0
 HOUR_S = 3600
 JUMPS_S = (HOUR_S, 0, -HOUR_S, 0)
-EACH_S = 5.0
+EACH_S = 4.0
 
 
 async def play(stage: Stage) -> None:

@@ -11,11 +11,11 @@ from tests.faults.stage.code import archive, echo
 DEADLINE_S = 10.0
 RATE = 30.0
 BAD_RATE = 20.0
-SECONDS = 8
+SECONDS = 6
 AT_ONCE_MS = 500.0
 """How soon those get their 502 who come while starts are paused."""
 VM_DEADLINE_S = 40.0
-VM_SECONDS = 25
+VM_SECONDS = 15
 VM_RATE = 5.0
 EXITS = "console.error('no such setting'); process.exit(1);"
 
@@ -57,7 +57,9 @@ async def play_microvm(stage: Stage) -> None:
             stage.client(platform, "app", VM_DEADLINE_S) as bad,
             stage.client(platform, "beside", VM_DEADLINE_S) as beside,
         ):
+            beside.phase = "warming up"
             await beside.once()
+            beside.phase = "before"
             await beside.open_loop(VM_RATE, 4)
             bad.phase = beside.phase = "during"
             async with beside.running(VM_RATE):

@@ -8,10 +8,13 @@ from tests.faults.stage import Platform, Stage
 
 DEADLINE_S = 10.0
 RATE = 40.0
-IDLE = 6
+IDLE = 4
 """Functions with an instance that has nothing to do."""
 MIB = 1 << 20
 MEMORY_MB = 128
+RESERVE = 512 * MIB
+"""Left to the host."""
+TURNS = 8
 PLENTY = [64 << 30, 64 << 30]
 SHORT_S = 8.0
 LONG_MS = 6000
@@ -41,7 +44,7 @@ async def play(stage: Stage) -> None:
                 group.create_task(long.burst(LONG))
                 await asyncio.sleep(1)
                 idle_before = await _idle(platform)
-                await platform.control(memory=[64 << 30, 300 * MIB])
+                await platform.control(memory=[64 << 30, 0])
                 await asyncio.sleep(SHORT_S)
                 idle_during = await _idle(platform)
                 await platform.control(memory=PLENTY)
@@ -57,7 +60,7 @@ async def play(stage: Stage) -> None:
 async def play_room(stage: Stage) -> None:
     """Functions that don't all fit: idle instances make room for those that are called, in turn."""
     async with stage.platform() as platform:
-        room = 512 * MIB + 3 * (MEMORY_MB + 96 + 32) * MIB
+        room = RESERVE + 3 * MEMORY_MB * MIB
         await platform.control(memory=[room, 64 << 30])
         for number in range(IDLE):
             await platform.deploy(
@@ -70,7 +73,7 @@ async def play_room(stage: Stage) -> None:
             await beside.open_loop(RATE, 4)
             beside.phase = "during"
             async with beside.running(RATE):
-                for turn in range(2 * IDLE):
+                for turn in range(TURNS):
                     with stage.client(platform, f"turn-{turn % IDLE}", DEADLINE_S) as client:
                         client.phase = "during"
                         await client.once()

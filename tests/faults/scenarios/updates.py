@@ -10,7 +10,7 @@ from tests.faults.stage.code import archive, echo
 
 DEADLINE_S = 10.0
 EVERY_S = 5.0
-UPDATES = 6
+UPDATES = 4
 RATE = 60.0
 LONG_RATE = 2.0
 LONG_MS = 3000
@@ -80,7 +80,9 @@ async def play_broken_microvm(stage: Stage) -> None:
         await platform.deploy("app", echo("1"), timeout_s=VM_DEADLINE_S, min_instances=1)
         await platform.until(lambda: _count(platform, "app", 1), 60, "an instance")
         with stage.client(platform, "app", VM_DEADLINE_S) as client:
+            client.phase = "warming up"
             await client.once()
+            client.phase = "before"
             await client.open_loop(VM_RATE, 4)
             client.phase = "during"
             async with client.running(VM_RATE):

@@ -48,7 +48,9 @@ async def play_microvm(stage: Stage) -> None:
     async with stage.platform(simulated=False) as platform:
         await platform.deploy("pulse", echo(), **_limits(VM_DEADLINE_S))
         with stage.client(platform, "pulse", VM_DEADLINE_S) as client:
+            client.phase = "warming up"
             await client.once()
+            client.phase = "before"
             await client.open_loop(20, 3)
             client.phase = "during"
             for cycle in range(VM_CYCLES):
