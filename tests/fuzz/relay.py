@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from random import Random
 
 import h11
@@ -168,7 +169,9 @@ async def fuzz(seconds: float, seed: int, hops: int = 1) -> tuple[Problems, int]
     inner, neighbours = Handler(), Neighbours()
     inner.random = random
     inner.upstream = Upstream(*server.sockets[0].getsockname())
-    second = Relay(inner, LIMITS, neighbours=neighbours)
+    # Only a second one with wider limits has requests handed over: every other seed.
+    wider = replace(LIMITS, max_headers=LIMITS.max_headers * (1 + seed % 2))
+    second = Relay(inner, wider, neighbours=neighbours)
     handler.upstream = Upstream(*await second.listen("127.0.0.1")) if hops == 2 else inner.upstream
     relay = Relay(handler, LIMITS, edge=True, neighbours=neighbours)
     address = await relay.listen("127.0.0.1")

@@ -19,31 +19,37 @@ ROOM_FOR_FIELDS = 32
 """A neighbour takes requests over only if it allows that many more fields: the first relay adds some."""
 
 
-def hand_request(exchange: "RespondingExchange", connection: "UpstreamConnection", forward: Forward) -> bool:
-    """Let the relay that `connection` leads to begin with this request; False: it has to be written."""
-    near = connection.near
-    request = exchange.request
+def passed_on(request: Request, forward: Forward, scheme: bytes, *, trusted: bool) -> Request | None:
+    """What the next relay would read of this request, if it is one to be handed over."""
+    target = forward.target
     if (
-        near is None
-        or request.length != 0
+        request.length != 0
         or request.version == 0
         or request.upgrade
         or request.takes_trailers
-        or not forward.target.startswith(b"/")
-        or not near.takes_requests
+        or not target.startswith(b"/")
     ):
-        return False
-    client = exchange.client
-    kept, added = kept_and_added(request, forward, client.scheme, trusted=client.trusted)
+        return None
+    kept, added = kept_and_added(request, forward, scheme, trusted=trusted)
     headers = kept + b"\r\n" + added[:-2] if added else kept
-    target = forward.target
     size_bytes = len(headers) + len(request.method) + len(target) + len(b"  HTTP/1.1\r\n\r\n")
-    limits = near.relay.limits
-    if size_bytes > limits.max_head_bytes or len(target) > limits.max_target_bytes:
-        return False
     handed = Request(request.method, target, 1, headers, size_bytes)
     handed.host = request.host
-    near.take_request(handed)
+    return handed
+
+
+def hand_request(exchange: "RespondingExchange", connection: "UpstreamConnection", forward: Forward) -> bool:
+    """Let the relay that `connection` leads to begin with this request; False: it has to be written."""
+    near, client = connection.near, exchange.client
+    if near is None or not near.takes_requests:
+        return False
+    request = passed_on(exchange.request, forward, client.scheme, trusted=client.trusted)
+    if request is None:
+        return False
+    limits = near.relay.limits
+    if request.head_bytes > limits.max_head_bytes or len(request.target) > limits.max_target_bytes:
+        return False
+    near.take_request(request)
     return True
 
 
