@@ -1,6 +1,7 @@
 """The worker: takes jobs, runs instances, and says what it has.
 
 - `worker`           the role: takes jobs, keeps its registry entries current, drains
+- `answering`        what becomes of a job, told to who asked
 - `host`             what all its instances share
 - `instance`         one instance from its start to its end: `start`, `drain`, `ends`
 - `instance_proxy`   what the relay asks on the way into an instance; `wording` of its own answers

@@ -13,10 +13,10 @@ from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig
 from aether.domain.ids import new_id
 from aether.domain.instance import Instance, InstanceStatus
-from aether.domain.job import JobReply
 from aether.domain.worker import Worker as WorkerRecord
 from aether.ports.job_queue import Claim, JobQueue
 from aether.ports.registry import Entry, Registry, config_key
+from aether.worker.answering import Answering
 from aether.worker.capacity import SMALLEST_INSTANCE_MIB, Capacity
 from aether.worker.crash_loops import CrashLoops
 from aether.worker.heartbeat import worker_record
@@ -99,20 +99,13 @@ class Worker:
                 return
             why_not = self._capacity.why_not(self.id, claim.job.memory_mb, claim.job.count)
             if why_not is not None:
-                await self._refuse(claim, why_not)
+                await Answering(claim).no_room(why_not)
                 continue
             for _ in range(claim.job.count):
                 instance_id = new_id("inst")
                 # Here, not when its task begins: the next job may be looked at before that.
                 self._capacity.take(instance_id, claim.job.memory_mb)
                 instances.create_task(self._live(claim, instance_id), name=f"instance {instance_id}")
-
-    async def _refuse(self, claim: Claim, why: str) -> None:
-        job = claim.job
-        await claim.reply(
-            JobReply(job.request_id, job.function_id, job.revision, None, error=why, capacity=True)
-        )
-        await claim.done()
 
     async def _live(self, claim: Claim, instance_id: str) -> None:
         job = claim.job
@@ -121,29 +114,13 @@ class Worker:
         )
         self._instances[instance_id] = instance
         self._give_up_outdated(instance)
-        told = False
-
-        async def reply(outcome: JobReply) -> None:
-            nonlocal told
-            told = True
-            await claim.reply(outcome)
-            await claim.done()
-
+        answering = Answering(claim)
         try:
             self._news.set()
-            await instance.run(reply, self._starts)
+            await instance.run(answering.reply, self._starts)
         except Exception as error:
             log.exception("instance failed", instance=instance_id, function=job.function_id)
-            if not told:
-                await reply(
-                    JobReply(
-                        job.request_id,
-                        job.function_id,
-                        job.revision,
-                        None,
-                        error=f"internal error: {error!r}",
-                    )
-                )
+            await answering.broke(error)
         finally:
             del self._instances[instance_id]
             self._capacity.give_back(instance_id)
