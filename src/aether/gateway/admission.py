@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from aether.domain.deadline import Deadline
 from aether.domain.errors import NoCode
 from aether.domain.function import FunctionConfig
@@ -28,7 +30,14 @@ class Admission:
         self._authorizations = frozenset(b"Bearer " + key for key in api_keys)
 
     def call(
-        self, request: Request, call_id: str, function: FunctionConfig, target: bytes, *, plain: bool
+        self,
+        request: Request,
+        call_id: str,
+        function: FunctionConfig,
+        target: bytes,
+        now: datetime,
+        *,
+        plain: bool,
     ) -> Call:
         """`plain` requests have none of our own fields. Raises NoCode, BadRequest, BodyTooLarge."""
         if self._max_body_bytes is not None and (request.length or 0) > self._max_body_bytes:
@@ -45,9 +54,9 @@ class Admission:
             function,
             call_id=call_id,
             # A caller may use its id again, on retries say: each try is a call of its own.
-            record_id=call_id if plain or request.header(b"x-call-id") is None else new_call_id(),
+            record_id=call_id if plain or request.header(b"x-call-id") is None else new_call_id(now),
             target=target,
             deadline=deadline if plain else shortened(deadline, request, now_s),
-            started_at=self._clock.now(),
+            started_at=now,
             drop=_NOTHING if plain else to_drop(request, self._authorizations),
         )

@@ -16,6 +16,14 @@ ERROR_HEADER = b"x-aether-error"
 """By it an instance proxy tells that an answer is the platform's own error, and which."""
 MAX_PATH = 1024
 """Characters of a path that are recorded."""
+_CUT = {
+    Outcome.UPSTREAM_BROKEN: "the instance broke off in the middle of its answer",
+    Outcome.CUT_IDLE: "nothing came either way for idle_timeout_s",
+    Outcome.CUT_MAX_STREAM: "the stream lasted max_stream_s",
+    Outcome.CUT_BODY: "the request's body was malformed or too large",
+    Outcome.CLOSED: "the gateway was stopped",
+}
+"""How a response that had begun was cut."""
 _BAD_GATEWAY = 500
 _TIMEOUT = 504
 
@@ -88,17 +96,19 @@ class Call:
 
     def invocation(self, exchange: Exchange) -> Invocation:
         """What is recorded once it has ended."""
-        phases = dict(self.phases)
+        outcome = exchange.outcome
+        cut = None if outcome is Outcome.COMPLETED or outcome is None else _CUT.get(outcome)
+        phases = self.phases
         if exchange.head_at:
-            phases["fn"] = (exchange.head_at - exchange.forwarded_at) * 1000
+            phases = {**phases, "fn": (exchange.head_at - exchange.forwarded_at) * 1000}
         return Invocation(
             id=self.record_id,
             call_id=self.call_id,
             function_id=self.function.id,
-            status=self._status(exchange),
+            status=_status(exchange, cut),
             duration_ms=round((exchange.ended_at - exchange.received_at) * 1000),
             started_at=self.started_at,
-            error_message=self.error or _cut(exchange),
+            error_message=self.error or cut,
             instance_id=self.slot.instance.instance_id if self.slot else None,
             http_status=exchange.status or None,
             method=self.request.method.decode("latin-1"),
@@ -122,28 +132,12 @@ class Call:
             path=self.target.decode("latin-1")[:MAX_PATH],
         )
 
-    def _status(self, exchange: Exchange) -> InvocationStatus:
-        if exchange.outcome is Outcome.CLIENT_GONE:
-            return InvocationStatus.CANCELLED
-        if exchange.status == _TIMEOUT and exchange.outcome is not Outcome.COMPLETED:
-            return InvocationStatus.TIMEOUT
-        if exchange.status >= _BAD_GATEWAY or _cut(exchange):
-            return InvocationStatus.ERROR
-        return InvocationStatus.SUCCESS
 
-
-def _cut(exchange: Exchange) -> str | None:
-    """How a response that had begun was cut, if it was."""
-    match exchange.outcome:
-        case Outcome.UPSTREAM_BROKEN:
-            return "the instance broke off in the middle of its answer"
-        case Outcome.CUT_IDLE:
-            return "nothing came either way for idle_timeout_s"
-        case Outcome.CUT_MAX_STREAM:
-            return "the stream lasted max_stream_s"
-        case Outcome.CUT_BODY:
-            return "the request's body was malformed or too large"
-        case Outcome.CLOSED:
-            return "the gateway was stopped"
-        case _:
-            return None
+def _status(exchange: Exchange, cut: str | None) -> InvocationStatus:
+    if exchange.outcome is Outcome.CLIENT_GONE:
+        return InvocationStatus.CANCELLED
+    if exchange.status == _TIMEOUT and exchange.outcome is not Outcome.COMPLETED:
+        return InvocationStatus.TIMEOUT
+    if exchange.status >= _BAD_GATEWAY or cut:
+        return InvocationStatus.ERROR
+    return InvocationStatus.SUCCESS

@@ -71,12 +71,13 @@ class Edge:
     def begin(self, request: Request) -> Forward | Answer | Awaitable[Forward | Answer]:
         # Most requests have none of our fields: one look instead of one for each.
         plain = not request.has_any(OURS_AND_KEY)
-        call_id = new_call_id() if plain else call_id_of(request)
+        now = self._clock.now()
+        call_id = new_call_id(now) if plain else call_id_of(request)
         try:
             destination = addressed(request, self._routes.names)
             if destination is None:
                 return self._to_api(request, call_id)
-            call = self._admission.call(request, call_id, *destination, plain=plain)
+            call = self._admission.call(request, call_id, *destination, now, plain=plain)
         except AetherError as error:
             answer = answer_for(error, call_id)
             answer.close = isinstance(error, BadRequest)
