@@ -17,6 +17,11 @@ def functions(request):
     return population(request.param)
 
 
+@pytest.fixture(scope="module")
+def day(functions):
+    return {f.name: calls(f, 1) for f in functions}
+
+
 def share(functions, predicate) -> float:
     return sum(map(predicate, functions)) / len(functions)
 
@@ -48,9 +53,9 @@ def test_triggers_have_their_shares_of_functions_and_of_calls(functions):
         assert of_calls == pytest.approx(CALL_SHARES[trigger], abs=0.02)
 
 
-def test_as_many_calls_come_as_the_rate_says(functions):
+def test_as_many_calls_come_as_the_rate_says(functions, day):
     """Of all together to 5 %, of timers to one or two."""
-    came = {f.name: len(calls(f, 1).at_s) for f in functions}
+    came = {name: len(of_one.at_s) for name, of_one in day.items()}
     expected = {f.name: min(f.calls_per_day, REPLAYED_CALLS) for f in functions}
     assert sum(came.values()) == pytest.approx(sum(expected.values()), rel=0.05)
     for function in functions:
@@ -58,9 +63,9 @@ def test_as_many_calls_come_as_the_rate_says(functions):
             assert came[function.name] == pytest.approx(expected[function.name], abs=2)
 
 
-def test_calls_are_in_order_within_the_day_and_the_same_for_the_same_seed(functions):
+def test_calls_are_in_order_within_the_day_and_the_same_for_the_same_seed(functions, day):
     for function in functions[::50]:
-        once = calls(function, 1)
+        once = day[function.name]
         assert list(once.at_s) == sorted(once.at_s)
         assert all(0 <= at_s < DAY_S for at_s in once.at_s)
         assert all(seconds > 0 for seconds in once.execution_s)
@@ -68,9 +73,9 @@ def test_calls_are_in_order_within_the_day_and_the_same_for_the_same_seed(functi
         assert function.calls_per_day < 10 or once != calls(function, 2)
 
 
-def test_patterns_differ_from_regular_to_bursty(functions):
+def test_patterns_differ_from_regular_to_bursty(day):
     """A fifth or so hardly varies, most vary more than Poisson's 1: the paper's finding on intervals."""
-    spreads = sorted(spread for f in functions if (spread := _spread(calls(f, 1).at_s)) is not None)
+    spreads = sorted(spread for of_one in day.values() if (spread := _spread(of_one.at_s)) is not None)
     regular = sum(s < 0.3 for s in spreads) / len(spreads)
     irregular = sum(s > 1.2 for s in spreads) / len(spreads)
     assert 0.1 < regular < 0.35
