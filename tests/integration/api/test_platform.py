@@ -1,8 +1,10 @@
 import re
+from dataclasses import asdict, replace
 
 import pytest
 
 from aether.domain.ids import CALL_ID
+from aether.domain.worker import Failures
 
 GUARDED = [
     "/api/functions",
@@ -111,11 +113,13 @@ async def test_own_mistake_is_500_with_the_call_id(platform, api, monkeypatch, c
 async def test_workers_and_status(platform, api, make, worker, instance):
     function_id = (await make())["id"]
     lease = await platform.deps.registry.lease("wrk-1")
-    await lease.put_worker(worker)
+    failures = Failures(2, 3, 1.5, "exited: exit code 1", "[stderr] no such key")
+    await lease.put_worker(replace(worker, failures={function_id: failures}))
     await lease.put_instance(instance(function_id))
     (found,) = (await api.get("/api/workers")).json()
     assert (found["id"], found["free_slots"], found["runtimes"]) == ("wrk-1", 3, ["node"])
     assert (found["instances"], found["starting"]) == (1, 1)
+    assert found["failures"] == {function_id: asdict(failures)}
     told = ("short_of", "instance_overhead", "max_instances", "limits")
     assert [found[name] for name in told] == [5, 7, 9, "cgroup v2"]
     status = (await api.get("/api/status")).json()

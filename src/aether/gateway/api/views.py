@@ -20,7 +20,10 @@ _OWN = ("id", "name", "code_path", "archive_sha256", "created_at", "updated_at")
 
 
 class RolloutView(BaseModel):
-    """How the newest version is doing: `pending`, `ready` or `failed`; `phases` in milliseconds."""
+    """How the newest version is doing: `pending`, `ready`, `crashing` or `failed`.
+
+    `reason` and `console` tell what went wrong; `phases` are milliseconds of its first start.
+    """
 
     revision: int
     status: str
@@ -129,6 +132,16 @@ class InstanceView(BaseModel):
         )
 
 
+class FailuresView(BaseModel):
+    """Instances of a function that were ready and ended by themselves, one after the other."""
+
+    revision: int
+    in_a_row: int
+    ago_s: float
+    reason: str
+    console_tail: str
+
+
 class WorkerView(BaseModel):
     id: str
     hostname: str
@@ -153,6 +166,8 @@ class WorkerView(BaseModel):
     """0 for as many as its memory allows."""
     limits: str
     """`cgroup v2`, `cgroup v1`, or `none` where nothing holds instances to their share."""
+    failures: dict[str, FailuresView]
+    """By function id: what crash loops are told by."""
 
     @classmethod
     def of(cls, worker: Worker) -> WorkerView:
