@@ -108,7 +108,10 @@ class Places:
         one, other = free[first], free[second]
         if avoid is not None and avoid in (one, other):
             return other if one is avoid else one
-        return one if one.in_flight <= other.in_flight else other
+        if one.in_flight != other.in_flight:
+            return one if one.in_flight < other.in_flight else other
+        # The older, so that what there is too much of idles and goes, not each taking a request now and then.
+        return one if one.instance.started_at <= other.instance.started_at else other
 
     def _admit(self, slot: Slot) -> None:
         if slot.in_flight < self._limit and not slot.resting and slot.serves(self._revision):

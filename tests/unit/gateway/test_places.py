@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.gateway.conftest import instance
+from tests.unit.gateway.conftest import NOW, instance
 
 from aether.domain.instance import InstanceStatus
 from aether.gateway.places import Places, Slot
@@ -38,6 +41,22 @@ def test_load_is_spread_over_many():
     for _ in range(400):
         places.take()
     assert max(slot.in_flight for slot in slots) <= 2 * min(slot.in_flight for slot in slots)
+
+
+def test_calls_one_after_the_other_leave_the_younger_ones_idle_so_that_they_can_go():
+    slots = [Slot(replace(instance(f"i{n}"), started_at=NOW + timedelta(seconds=n))) for n in range(10)]
+    places = places_of(*slots)
+    seconds = 0
+    while len(slots) > 1 and seconds < 900:
+        idle = set(slots)
+        for _ in range(30):
+            slot = places.take()
+            places.give_back(slot)
+            idle.discard(slot)
+        seconds += 30
+        slots = [slot for slot in slots if slot not in idle] or slots[:1]
+        places.renew(slots, 1, 2)
+    assert [slot.instance.instance_id for slot in slots] == ["i0"]
 
 
 def test_outdated_draining_and_lost_ones_get_nothing():
