@@ -203,7 +203,7 @@ class Embedded:
                 work_dir=self._settings.data_dir / "work",
                 api_keys=self._keys if self._settings.auth == "on" else None,
                 drain_worker=drain_worker,
-                rollout=lambda function: self.gateway.routes.rollouts.of(function.to_config()),
+                rollout=lambda function: self.gateway.activator.rollout(function.to_config()),
                 start=lambda function: self.gateway.activator.start_newest(function.to_config()),
                 not_ready=self.gateway.not_ready,
                 metrics=self.gateway.metrics.registry,

@@ -42,15 +42,18 @@ def wait_until_ready(client: Client, function: shapes.FunctionJson) -> shapes.Fu
 
 
 def failure(function: shapes.FunctionJson, *, changed: bool, earlier: bool) -> Refused | None:
-    """What to tell of a version that did not start, the console's last lines with it.
+    """What to tell of a version that does not run, the console's last lines with it.
 
     `changed` says that it is new now, `earlier` that there was code before it.
     """
     rollout = function.get("rollout")
-    if rollout is None or rollout["status"] != "failed":
+    if rollout is None or rollout["status"] not in {"failed", "crashing"}:
         return None
     name, reason = function["name"], (rollout["reason"] or "no reason was told").rstrip(".")
     what = f"{name} is deployed, but does not start" if changed else f"{name} did not start when last tried"
+    if rollout["status"] == "crashing":
+        what = f"{name} starts, and then keeps ending"
+        earlier = False  # one that was ready once is not replaced by another
     hint = [(rollout["console"] or "").rstrip()]
     if earlier:
         hint.append("If an earlier version was ready, it goes on serving.")
@@ -67,4 +70,4 @@ def _ask(client: Client, function: shapes.FunctionJson) -> shapes.FunctionJson:
 
 
 def _decided(function: shapes.FunctionJson) -> bool:
-    return function["rollout"]["status"] in {"ready", "failed"}
+    return function["rollout"]["status"] in {"ready", "crashing", "failed"}

@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict
 
 
 class RolloutJson(TypedDict):
-    """How the newest version is doing; `status` is `pending`, `ready` or `failed`."""
+    """How the newest version is doing; `status` is `pending`, `ready`, `crashing` or `failed`."""
 
     revision: int
     status: str

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
-import signal
 import sys
 
 import structlog
@@ -18,6 +16,7 @@ from aether.cli.failures import ExitCode, Refused
 from aether.cli.logging import configure_logging
 from aether.cli.output import say
 from aether.cli.settings import Settings
+from aether.cli.stopping import clean_start, stop_on_signals
 from aether.cli.up_options import NOTHING_GIVEN, UpOptions, told_elsewhere
 from aether.images.catalog import Images, ImageSettings, load_images
 from aether.images.kvm import kvm_works
@@ -26,8 +25,6 @@ from aether.vmm.cgroups import find_place
 from aether.vmm.qemu import QemuConfig, QemuVmm
 
 log = structlog.get_logger()
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def up(*, options: UpOptions = NOTHING_GIVEN) -> int:
@@ -45,7 +42,7 @@ def up(*, options: UpOptions = NOTHING_GIVEN) -> int:
     """
     settings = options.settings()
     configure_logging(settings.log_level)
-    with locked(settings.data_dir), socket_directory(settings.sockets):
+    with clean_start(), locked(settings.data_dir), socket_directory(settings.sockets):
         images = load_images(
             settings.cache_dir,
             ImageSettings(kernel_path=settings.kernel_path, runtime_path=settings.runtime_path),
@@ -64,13 +61,13 @@ def make_vmm(settings: Settings, images: Images) -> QemuVmm:
 
 
 async def _run(settings: Settings, vmm: QemuVmm, images: Images) -> int:
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    stop_on_signals(stop, hurry)
     left = await vmm.sweep()
     if left:
         log.warning("cleaned up what a killed platform left behind", instances=left)
     if vmm.why_no_limits:
         log.warning("nothing holds microVMs to their share: see aether doctor", reason=vmm.why_no_limits)
-    stop, hurry = asyncio.Event(), asyncio.Event()
-    _stop_on_signals(stop, hurry)
     async with open_stores(settings) as stores:
         platform = Embedded(settings, stores, vmm, images.runtimes)
         try:
@@ -79,24 +76,6 @@ async def _run(settings: Settings, vmm: QemuVmm, images: Images) -> int:
             raise _reason(settings, group) from group
     say("Stopped.")
     return ExitCode.INTERRUPTED if hurry.is_set() else ExitCode.OK
-
-
-def _stop_on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
-    """The second one cuts what runs, and all is cleaned up still; the third ends the process as it is."""
-    loop = asyncio.get_running_loop()
-
-    def asked() -> None:
-        if hurry.is_set():
-            os._exit(ExitCode.INTERRUPTED)
-        if stop.is_set():
-            say("Not waiting any longer.")
-            hurry.set()
-        else:
-            say("Stopping: running requests may end first. Once more to not wait for them.")
-            stop.set()
-
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, asked)
 
 
 def _ready(settings: Settings, vmm: QemuVmm, address: tuple[str, int]) -> None:

@@ -7,11 +7,7 @@ from collections.abc import Awaitable
 
 import structlog
 
-from aether.domain.errors import (
-    AetherError,
-    BadRequest,
-    InstanceFailed,
-)
+from aether.domain.errors import AetherError, BadRequest, InstanceFailed
 from aether.domain.ids import new_call_id
 from aether.gateway.activator import Activator
 from aether.gateway.addressing import addressed
@@ -38,6 +34,7 @@ from aether.ports.clock import Clock
 
 log = structlog.get_logger()
 
+_BAD_GATEWAY = 502
 _CALL_ID_ONLY = frozenset({b"x-call-id"})
 
 
@@ -118,6 +115,8 @@ class Edge:
         if not isinstance(call, Call):
             return
         if call.slot is not None:
+            if exchange.status == _BAD_GATEWAY:
+                self._retries.broke(call.slot)
             self._activator.release(call.slot)
         invocation = call.invocation(exchange)
         self._recorder.record(invocation)

@@ -60,11 +60,17 @@ class Retries:
         ):
             return False
         call.slot, call.retried, call.avoid = None, True, slot
-        if failure.kind is FailureKind.BROKEN:  # it is the proxy that is gone, and all behind it
+        if failure.kind is FailureKind.BROKEN or failure.detail == "ended":
+            # The proxy is gone, or says that its machine is: the registry will tell in a moment.
             self._routes.lose(slot)
         self._activator.release(slot)
         log.info("request sent again", call_id=call.call_id, instance=slot.instance.instance_id)
         return True
+
+    @staticmethod
+    def broke(slot: Slot) -> None:
+        """A request on it has failed: how many ran there is what tells whether another is to blame."""
+        slot.company = max(slot.company, slot.in_flight)
 
     def _within_budget(self, call: Call, slot: Slot, failure: Failure) -> bool:
         places = self._routes.places(call.function.id)
@@ -74,7 +80,7 @@ class Retries:
         if failure.kind is FailureKind.UNANSWERED:
             # An instance breaks by what it runs. Of several requests most are innocent; a single one is the
             # most likely cause, and would end the next instance too.
-            slot.company = max(slot.company, slot.in_flight)
+            self.broke(slot)
             if slot.company == 1:
                 return False
         allowed = places.budget.take(places.given, now_s)

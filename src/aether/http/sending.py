@@ -23,6 +23,8 @@ class SendingExchange(DecidingExchange):
     _interims = 0
     _continued = False
     """The client was told to send its body: once, however many upstreams are tried."""
+    _sent = False
+    """The connect under way is for an upstream that may have seen the request already."""
 
     def _send(self, forward: Forward) -> None:
         self.forward = forward
@@ -51,12 +53,18 @@ class SendingExchange(DecidingExchange):
         self._task = self._relay.supervisor.start(self._connected(forward))
 
     async def _connected(self, forward: Forward) -> None:
+        sent, self._sent = self._sent, False
         try:
             connection = await self._relay.pool.connect(forward.upstream)
         except OSError as error:
             self._task = None
-            if self.outcome is None:
-                self.undelivered(Undelivered("connect", str(error) or type(error).__name__))
+            if self.outcome is not None:
+                return
+            detail = str(error) or type(error).__name__
+            if sent:
+                self.fail(FailureKind.BROKEN, detail)
+            else:
+                self.undelivered(Undelivered("connect", detail))
             return
         self._task = None
         if self.outcome is None:
@@ -146,6 +154,7 @@ class SendingExchange(DecidingExchange):
         elif reused and not answered and self._may_retry and self.forward is not None:
             # It was most likely closed while it lay idle; the others to there are no younger.
             self._relay.pool.forget(self.forward.upstream)
+            self._sent = True
             self._connect(self.forward)
         else:
             self.fail(FailureKind.BROKEN, detail)

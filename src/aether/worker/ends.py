@@ -17,6 +17,19 @@ _ENDED = {
     EndReason.KILLED: "was killed",
     EndReason.STOPPED: "was stopped",
 }
+_SUDDEN = frozenset({EndReason.EXITED, EndReason.KILLED})
+
+
+def elsewhere(end: End | None, *, hung: bool) -> str:
+    """What gateways are told of a request that broke where it may fare better on another instance.
+
+    `ended`, or `broken` if only its connection is; nothing where the function hung or took all memory,
+    for that took time, and would again.
+    """
+    if end is None:
+        return "" if hung else "broken"
+    sudden = not hung if end.reason is EndReason.STOPPED else end.reason in _SUDDEN
+    return "ended" if sudden else ""
 
 
 def in_words(end: End) -> str:

@@ -23,9 +23,9 @@ from aether.http import (
 )
 from aether.http import Limits as RelayLimits
 from aether.ports.clock import Clock
-from aether.ports.vmm import End, EndReason, Machine, Vmm
+from aether.ports.vmm import End, Machine, Vmm
 from aether.worker.doubts import Doubts
-from aether.worker.ends import end_soon, in_words
+from aether.worker.ends import elsewhere, end_soon, in_words
 from aether.worker.probe import PROBE_HEADER
 from aether.worker.proxy_ports import bind
 from aether.worker.signs import Signs
@@ -67,7 +67,6 @@ class InstanceProxy:
         self._refusing = False
         self._relay: Relay | None = None
         self._verdict = ""
-        self._ran_out = False
         self.signs = Signs(clock.monotonic())
         self.doubts = Doubts(self.signs, limits, asked=machine.spec.runtime.answers_probes)
 
@@ -127,11 +126,12 @@ class InstanceProxy:
         unsent = self.signs.answered and not exchange.forwarded_at
         if unsent and (self._refusing or await self._end() is not None):
             return refusal("draining")
-        error = await self._failure(f"could not be reached ({why.detail})")
-        return self._answer(exchange, error, unanswered=bool(exchange.forwarded_at))
+        error, _ = await self._failure(f"could not be reached ({why.detail})")
+        return self._answer(exchange, error)
 
     async def failed(self, exchange: Exchange, failure: Failure) -> Answer:
         error: AetherError
+        unanswered = ""
         match failure.kind:
             case FailureKind.DEADLINE:
                 error = DeadlineExceeded(
@@ -142,10 +142,10 @@ class InstanceProxy:
             case FailureKind.MALFORMED:
                 what = f"answered with malformed HTTP ({failure.detail})"
                 self.doubts.malformed(failure.detail, what)
-                error = await self._failure(what)
+                error, _ = await self._failure(what)
             case _:
-                error = await self._failure("broke the connection before it answered")
-        return self._answer(exchange, error, unanswered=failure.kind is FailureKind.BROKEN)
+                error, unanswered = await self._failure("broke the connection before it answered")
+        return self._answer(exchange, error, unanswered)
 
     def refused(self, request: Request | None, status: int, reason: str) -> Answer:
         error = BadRequest(reason, component="worker")
@@ -166,29 +166,29 @@ class InstanceProxy:
 
     # How failures are worded
 
-    async def _failure(self, what: str) -> InstanceFailed:
-        """With the reason of the machine's end, if it ended, and what the function said last."""
-        if self._verdict:
-            what = self._verdict
-        elif (end := await self._end()) is not None:
+    async def _failure(self, what: str) -> tuple[InstanceFailed, str]:
+        """With the reason of the machine's end, if it ended, and what the function said last.
+
+        And what gateways are told of it where a request may fare better elsewhere.
+        """
+        end = await self._end()
+        if end is not None:
             what = in_words(end)
-        spec = self._machine.spec
-        hint = last_words(self._vmm.console(spec.instance_id))
-        return InstanceFailed(f"instance {spec.instance_id} {what}", hint=hint or None, component="worker")
+        instance_id = self._machine.spec.instance_id
+        hint = last_words(self._vmm.console(instance_id))
+        message = f"instance {instance_id} {self._verdict or what}"
+        error = InstanceFailed(message, hint=hint or None, component="worker")
+        return error, elsewhere(end, hung=bool(self._verdict))
 
     async def _end(self) -> End | None:
         """The machine's, if it comes soon: its connections break a moment before it is told."""
         end = await end_soon(self._vmm, self._machine)
         if end is not None:
             self.refuse_new()  # the caller of a broken request may be back before the registry knows
-            self._ran_out = end.reason is EndReason.OUT_OF_MEMORY
         return end
 
-    def _answer(self, exchange: Exchange, error: AetherError, *, unanswered: bool = False) -> Answer:
-        """`unanswered`: gateways may send it elsewhere. Not what hung or took all memory: that took time."""
-        answer = error_answer(error, exchange.request)
-        if unanswered and not self._verdict and not self._ran_out:
-            answer.headers += (("X-Aether-Unanswered", "broken"),)
+    def _answer(self, exchange: Exchange, error: AetherError, unanswered: str = "") -> Answer:
+        answer = error_answer(error, exchange.request, unanswered)
         answer.context = self
         return answer
 

@@ -8,10 +8,15 @@ from aether.domain.errors import AetherError
 from aether.http import Answer, Request
 
 
-def error_answer(error: AetherError, request: Request | None) -> Answer:
-    """With a header that gateways know it by: a function can forge the body alone."""
+def error_answer(error: AetherError, request: Request | None, unanswered: str = "") -> Answer:
+    """With a header that gateways know it by: a function can forge the body alone.
+
+    `unanswered`: the request may fare better elsewhere, in `ends.elsewhere`'s words.
+    """
     answer = json_answer(error.status, error.body(call_id(request)))
     answer.headers = (("X-Aether-Error", _header_text(f"{error.code}: {error.message}")),)
+    if unanswered:
+        answer.headers += (("X-Aether-Unanswered", unanswered),)
     return answer
 
 

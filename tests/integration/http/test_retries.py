@@ -200,3 +200,21 @@ async def test_a_function_cannot_have_its_request_sent_again(relay, backend, han
     upstream.send(BROKEN_BEHIND)
     assert (await client.response())[1] == b"why"
     assert handler.failures == []
+
+
+async def test_an_upstream_that_is_gone_after_it_was_sent_a_request_may_have_seen_it(
+    relay, backend, handler, connect
+):
+    client = await connect(await relay())
+    client.send(GET)
+    upstream = await backend.peer()
+    await upstream.head()
+    upstream.send(OK)
+    await client.response()
+    client.send(GET)
+    await upstream.head()
+    backend.stop_listening()
+    upstream.close()  # and the connect that follows, in case it was closed while idle, finds nobody
+    assert (await client.response())[1].startswith(b"broken")
+    assert handler.undeliveries == []
+    assert [failure.may_retry for failure in handler.failures] == [True]
