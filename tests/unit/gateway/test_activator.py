@@ -76,6 +76,30 @@ async def test_one_start_serves_as_many_as_an_instance_runs_at_once(parts):
     assert await parts.jobs.depth() == 0
 
 
+async def test_ten_thousand_who_wait_are_served_in_turn_in_no_time():
+    async with assembled(max_waiting=30_000) as parts:
+        config = await parts.put(
+            function(Limits(max_concurrency=100, max_instances=100, max_starts_in_flight=100))
+        )
+        order: list[int] = []
+
+        async def call(number: int) -> None:
+            grant = await parts.activator.acquire(config, soon(60))
+            order.append(number)
+            await asyncio.sleep(0)
+            parts.activator.release(grant.slot)
+
+        began = time.perf_counter()
+        tasks = [asyncio.ensure_future(call(number)) for number in range(10_000)]
+        await parts.until(lambda: parts.activator.waiting("fn-1") == 10_000)
+        await parts.until(lambda: parts.activator.starting(config) == 100)
+        for number in range(20):
+            await parts.lease.put_instance(instance(f"inst-{number}"))
+        await asyncio.gather(*tasks)
+        assert order == sorted(order)
+        assert time.perf_counter() - began < 20, "what looks at all for each takes minutes"
+
+
 async def test_no_more_starts_are_in_flight_than_may_be_and_the_next_follow(parts):
     config = await parts.put(function(Limits(max_concurrency=1, max_starts_in_flight=2)))
     tasks = await waiting(parts, config, 5)

@@ -1,0 +1,47 @@
+"""The platform is asked to end while calls run and wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import httpx
+import pytest
+
+from aether.vmm.simulated.behaviour import Behaviour
+
+
+async def test_running_and_waiting_calls_are_answered_and_new_connections_refused(platform):
+    platform.behave["slow"] = Behaviour(boot_s=0.5, respond_s=0.3)
+    function_id = await platform.deploy(
+        "hello", env_vars={"BEHAVE": "slow"}, max_concurrency=2, target_concurrency=2, max_instances=2
+    )
+    calls = [asyncio.ensure_future(platform.client.get("/functions/hello")) for _ in range(20)]
+    activator = platform.embedded.gateway.activator
+    await platform.until(lambda: activator.waiting(function_id) == 20)
+    platform.stop.set()
+    answers = await asyncio.gather(*calls)
+    assert Counter(answer.status_code for answer in answers) == {200: 20}
+    assert {answer.headers.get("connection") for answer in answers} == {"close"}
+    with pytest.raises(httpx.ConnectError):
+        async with httpx.AsyncClient(base_url=platform.client.base_url) as late:
+            await late.get("/healthz")
+
+
+async def test_a_kept_connection_takes_one_more_call_and_is_told_that_it_was_the_last(platform):
+    await platform.deploy("hello")
+    await platform.client.post("/functions/hello")
+    platform.stop.set()
+    await platform.until(platform.embedded.gateway.not_ready)
+    answer = await platform.client.post("/functions/hello")
+    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+
+
+async def test_it_takes_no_traffic_when_every_worker_drains(platform):
+    await platform.until(lambda: platform.embedded.gateway.routes.workers)
+    assert (await platform.client.get("/readyz")).status_code == 200
+    (worker_id,) = platform.embedded.gateway.routes.workers
+    assert (await platform.client.post(f"/api/workers/{worker_id}/drain")).status_code == 202
+    await platform.until(platform.embedded.gateway.not_ready)
+    answer = await platform.client.get("/readyz")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (503, "every worker drains")
