@@ -6,8 +6,11 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from aether.http.arriving import Arrival, TlsListener, the_last
+from aether.http.client import ClientConnection
 from aether.http.limits import Limits
 from aether.http.messages import Upstream
 from aether.http.neighbours import Neighbours
@@ -15,39 +18,26 @@ from aether.http.neighbours import Neighbours
 _BACKLOG = 1024
 
 
-class Late:
-    """A connection that the kernel had taken when its listener closed."""
+class Listening:
+    """Any number of listeners, whose connections are `made` into protocols. Owned by a relay.
+
+    Connections whose TLS is yet to be agreed on are told to `arrived` first.
+    """
 
     def __init__(
-        self, taken: socket.socket, made: Callable[[], asyncio.Protocol], tls: dict[str, Any]
+        self,
+        made: Callable[[], ClientConnection],
+        arrived: Callable[[Arrival], None],
+        limits: Limits,
+        neighbours: Neighbours,
     ) -> None:
-        self._taken = taken
         self._made = made
-        self._tls = tls
-
-    async def connect(self) -> asyncio.Protocol | None:
-        """Have it served; None when it is gone by now."""
-        loop = asyncio.get_running_loop()
-        try:
-            _, protocol = await loop.connect_accepted_socket(self._made, self._taken, **self._tls)
-        except OSError:
-            self._taken.close()
-            return None
-        return protocol
-
-    def close(self) -> None:
-        self._taken.close()
-
-
-class Listening:
-    """Any number of listeners, whose connections are `made` into protocols. Owned by a relay."""
-
-    def __init__(self, made: Callable[[], asyncio.Protocol], limits: Limits, neighbours: Neighbours) -> None:
-        self._made = made
+        self._arrived = arrived
         self._limits = limits
         self._neighbours = neighbours
         self._addresses: list[Upstream] = []
-        self._servers: list[tuple[asyncio.Server, dict[str, Any]]] = []
+        self._servers: list[asyncio.Server] = []
+        self._with_tls: list[TlsListener] = []
 
     async def open(
         self,
@@ -59,59 +49,57 @@ class Listening:
         tls: ssl.SSLContext | None,
     ) -> tuple[str, int] | str:
         """As `Relay.listen`."""
-        loop = asyncio.get_running_loop()
-        with_tls: dict[str, Any] = {}
         if tls is not None:
-            with_tls = {
-                "ssl": tls,
-                "ssl_handshake_timeout": self._limits.head_timeout_s,
-                "ssl_shutdown_timeout": self._limits.linger_s,
-            }
-        options = {"backlog": _BACKLOG, **with_tls}
+            return self._open_tls(sock or _bound(host or "", port), tls)
+        loop = asyncio.get_running_loop()
         if path is not None:
-            server = await loop.create_unix_server(self._made, path, **options)
+            server = await loop.create_unix_server(self._made, path, backlog=_BACKLOG)
         elif sock is not None:
-            server = await loop.create_server(self._made, sock=sock, **options)
+            server = await loop.create_server(self._made, sock=sock, backlog=_BACKLOG)
         else:
-            server = await loop.create_server(self._made, host, port, **options)
-        self._servers.append((server, with_tls))
+            server = await loop.create_server(self._made, host, port, backlog=_BACKLOG)
+        self._servers.append(server)
         name = server.sockets[0].getsockname()
         if isinstance(name, str):
             return name
-        if tls is None:
-            self._addresses.append(Upstream(name[0], name[1]))
-            self._neighbours.add(self._addresses[-1], self._made)
+        self._addresses.append(Upstream(name[0], name[1]))
+        self._neighbours.add(self._addresses[-1], self._made)
         return name[0], name[1]
 
-    def close(self) -> list[Late]:
+    def _open_tls(self, listening: socket.socket, tls: ssl.SSLContext) -> tuple[str, int]:
+        options: dict[str, Any] = {
+            "ssl": tls,
+            "ssl_handshake_timeout": self._limits.head_timeout_s,
+            "ssl_shutdown_timeout": self._limits.linger_s,
+        }
+        made = partial(Arrival, made=self._made, tls=options)
+        self._with_tls.append(TlsListener(listening, made, self._arrived))
+        name = listening.getsockname()
+        return name[0], name[1]
+
+    def close(self) -> list[Arrival]:
         """Stop listening, and give the connections that the kernel had taken already.
 
         Closing a listener resets them, for no fault of their clients, who may have sent a request by now.
         """
-        late = []
-        for server, tls in self._servers:
-            late += [Late(taken, self._made, tls) for taken in _closed(server)]
+        late = [Arrival(taken, self._made, {}) for server in self._servers for taken in _closed(server)]
+        for listener in self._with_tls:
+            late += listener.close()
         self._servers.clear()
+        self._with_tls.clear()
         for address in self._addresses:
             self._neighbours.remove(address)
         self._addresses.clear()
         return late
 
 
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
 def _closed(server: asyncio.Server) -> list[socket.socket]:
     with contextlib.ExitStack() as stack:
         again = [stack.enter_context(socket.socket(fileno=os.dup(each.fileno()))) for each in server.sockets]
         server.close()
-        return [taken for listening in again for taken in _the_last(listening)]
-
-
-def _the_last(listening: socket.socket) -> list[socket.socket]:
-    """All that wait; the shutdown right after leaves no more than microseconds for another."""
-    taken = []
-    listening.setblocking(False)
-    with contextlib.suppress(OSError):
-        while True:
-            taken.append(listening.accept()[0])
-    with contextlib.suppress(OSError):
-        listening.shutdown(socket.SHUT_RDWR)
-    return taken
+        return [taken for listening in again for taken in the_last(listening)]

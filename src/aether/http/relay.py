@@ -6,13 +6,14 @@ import ssl
 from collections.abc import Callable
 from functools import partial
 
+from aether.http.arriving import Arrival
 from aether.http.census import Census
 from aether.http.client import ClientConnection
 from aether.http.departures import Departures
 from aether.http.exchange import Exchange
 from aether.http.handler import Handler
 from aether.http.limits import Limits
-from aether.http.listening import Late, Listening
+from aether.http.listening import Listening
 from aether.http.messages import FailureKind, Outcome, Phase, Upstream
 from aether.http.neighbours import Neighbours
 from aether.http.pool import Pool
@@ -57,8 +58,10 @@ class Relay:
         self.departures = Departures(self.watch)
         self.pool = Pool(self.loop, self.limits, self.watch, neighbours)
         made = partial(ClientConnection, self)
-        self._listening = Listening(made, self.limits, neighbours or Neighbours())
-        self._late: set[Late] = set()
+        self._listening = Listening(made, self._arrived, self.limits, neighbours or Neighbours())
+        self._arriving: set[Arrival] = set()
+        self._unwelcome = 0
+        """Those among them that are too many, and go through their handshake to be told so."""
         self._clients: set[ClientConnection] = set()
         self._tunnels: set[Tunnel] = set()
         self._census = Census(self.limits.max_connections, self.limits.max_connections_per_client)
@@ -90,9 +93,7 @@ class Relay:
         """
         self.draining = True
         for late in self._listening.close():
-            self._late.add(late)
-            self._empty.clear()
-            self.supervisor.start(self._serve(late, idle_grace_s))
+            self._begin(late, idle_grace_s)
         for client in list(self._clients):
             if client.idle and idle_grace_s > 0:
                 client.due_at = self.loop.time() + idle_grace_s
@@ -116,7 +117,7 @@ class Relay:
     async def close(self) -> None:
         """End everything now. Requests still running are cut."""
         self.draining = True
-        self._late.update(self._listening.close())
+        self._arriving.update(self._listening.close())
         for client in list(self._clients):
             if client.exchange is not None:
                 client.exchange.cut(Outcome.CLOSED)
@@ -124,20 +125,41 @@ class Relay:
         for tunnel in list(self._tunnels):
             tunnel.abort(Outcome.CLOSED)
         await self.supervisor.close()
-        for late in self._late:
-            late.close()
-        self._late.clear()
+        for arrival in self._arriving:
+            arrival.close()
+        self._arriving.clear()
         self._check_empty()
         self.pool.close()
         await self._empty.wait()
         self.watch.close()
 
-    async def _serve(self, late: Late, idle_grace_s: float) -> None:
-        client = await late.connect()
-        self._late.discard(late)
-        if isinstance(client, ClientConnection) and client.idle:
+    def _arrived(self, arrival: Arrival) -> None:
+        """It counts from now on, whether or not its handshake ever ends."""
+        arrival.client.counted = self._census.enter(arrival.host)
+        if arrival.client.counted or self._unwelcome < _MAX_REFUSED:
+            self._begin(arrival)
+        else:
+            arrival.close()
+
+    def _begin(self, arrival: Arrival, idle_grace_s: float = 0.0) -> None:
+        self._arriving.add(arrival)
+        self._unwelcome += not arrival.client.counted
+        self._empty.clear()
+        self.supervisor.start(self._serve(arrival, idle_grace_s))
+
+    async def _serve(self, arrival: Arrival, idle_grace_s: float) -> None:
+        client, served = arrival.client, False
+        unwelcome = not client.counted
+        try:
+            served = await arrival.connect()
+        finally:
+            self._unwelcome -= unwelcome
+            self._arriving.discard(arrival)
+            if not served:
+                self._uncount(client, arrival.host)
+            self._check_empty()
+        if served and self.draining and client.idle:
             client.due_at = self.loop.time() + max(idle_grace_s, _LATE_GRACE_S)
-        self._check_empty()
 
     # For the connections
 
@@ -151,16 +173,20 @@ class Relay:
         self._clients.add(client)
         self._empty.clear()
         self.watch.add(client)
-        client.counted = self._census.enter(client.peer[0])
+        client.counted = client.counted or self._census.enter(client.peer[0])
 
     def connection_lost(self, client: ClientConnection) -> None:
         if client not in self._clients:
             return
         self._clients.discard(client)
         self.watch.discard(client)
-        if client.counted:
-            self._census.leave(client.peer[0])
+        self._uncount(client, client.peer[0])
         self._check_empty()
+
+    def _uncount(self, client: ClientConnection, host: str) -> None:
+        if client.counted:
+            client.counted = False
+            self._census.leave(host)
 
     def became_tunnel(self, client: ClientConnection, tunnel: Tunnel) -> None:
         """The tunnel takes the client's place."""
@@ -176,7 +202,7 @@ class Relay:
         self._check_empty()
 
     def _check_empty(self) -> None:
-        if not self._clients and not self._tunnels and not self._late:
+        if not self._clients and not self._tunnels and not self._arriving:
             self._empty.set()
 
     def exchange_began(self) -> None:

@@ -1,6 +1,7 @@
 """HTTPS with real certificates, and what happens when their files change."""
 
 import asyncio
+import contextlib
 import shutil
 import ssl
 import subprocess
@@ -80,6 +81,65 @@ async def test_plain_http_and_silence_get_nothing(hops, files):
     await plain.closed(2)
     silent = await both.connect()
     await silent.closed(2)
+
+
+async def test_connections_count_before_their_handshake_is_done(hops, files):
+    both = await hops(tls=Certificate(*files).context, max_connections=3)
+    silent = [await both.connect() for _ in range(3)]
+    one_more = await both.connect(trusting(files[0]))
+    assert (await one_more.response())[0].startswith(b"HTTP/1.1 503 ")
+    silent[0].reset()
+    await _served(both, files)
+
+
+async def test_a_clients_own_limit_counts_its_handshakes(hops, files):
+    both = await hops(tls=Certificate(*files).context, max_connections_per_client=1)
+    silent = await both.connect()
+    one_more = await both.connect(trusting(files[0]))
+    assert (await one_more.response())[0].startswith(b"HTTP/1.1 503 ")
+    silent.reset()
+    await _served(both, files)
+
+
+async def test_handshakes_that_never_end_leave_no_place_taken(hops, files):
+    both = await hops(tls=Certificate(*files).context, max_connections=3, head_timeout_s=0.3)
+    silent = [await both.connect() for _ in range(3)]
+    for each in silent:
+        await each.closed(3)
+    nonsense = [await both.connect() for _ in range(3)]
+    for each in nonsense:
+        each.send(GET)
+        await each.closed(3)
+    await _served(both, files)
+
+
+async def test_those_far_too_many_are_closed_without_a_handshake(hops, files, monkeypatch):
+    monkeypatch.setattr("aether.http.relay._MAX_REFUSED", 2)
+    both = await hops(tls=Certificate(*files).context, max_connections=3, head_timeout_s=60)
+    silent = [await both.connect() for _ in range(5)]
+    for _ in range(20):
+        await (await both.connect()).closed(5)
+    for each in silent:
+        each.reset()
+    await _served(both, files)
+
+
+async def _served(both, files):
+    """A call over HTTPS is answered, as soon as it is noticed that others went."""
+    function = asyncio.ensure_future(both.function())
+    async with asyncio.timeout(5):
+        while not function.done():
+            with contextlib.suppress(OSError):
+                client = await both.connect(trusting(files[0]))
+                client.send(GET)
+                refused = asyncio.ensure_future(client.reader.readuntil(b"\r\n"))
+                await asyncio.wait({function, refused}, return_when=asyncio.FIRST_COMPLETED)
+                refused.cancel()
+                await asyncio.gather(refused, return_exceptions=True)
+    peer = await function
+    await peer.head()
+    peer.send(OK)
+    assert (await client.response())[1] == b"ok"
 
 
 async def test_a_new_pair_is_served_and_a_bad_one_is_not(hops, files, tmp_path):
