@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aether.adapters.memory.job_queue import MemoryJobQueue
+from aether.adapters.redis.clients import RedisClients
+from aether.adapters.redis.job_queue import RedisJobQueue
 from aether.domain.errors import QueueFull
 from aether.domain.job import JobReply, ProvisionJob
 
@@ -175,6 +177,14 @@ class JobQueueContract:
         await claim.give_back()
         assert await queue.depth() == 1
 
+    async def test_claim_is_held_until_it_ends(self, queue):
+        for end in ("done", "give_back"):
+            await queue.submit(a_job())
+            claim = await queue.take("wrk-1")
+            assert await claim.held()
+            await getattr(claim, end)()
+            assert not await claim.held()
+
     async def test_depth_counts_jobs_that_wait(self, queue):
         await queue.submit(a_job("req-1"))
         await queue.submit(a_job("req-2"), worker_id="wrk-1")
@@ -306,3 +316,36 @@ class TestMemoryJobQueue(JobQueueContract):
         assert taken <= 2
         full.cancel()
         await asyncio.wait([full])
+
+
+class TestRedisJobQueue(JobQueueContract):
+    @pytest.fixture
+    async def queue(self, redis_server):
+        async with aclosing(RedisClients.open(redis_server.url)) as clients:
+            await clients.commands.flushall()
+            self.redis = clients.commands
+            async with aclosing(RedisJobQueue(clients)) as queue:
+                yield queue
+
+    async def pass_time(self, queue, seconds):
+        """Redis' own clock can't be moved: jobs are made to lie there since earlier."""
+        script = """
+            local function older(raw)
+              return (string.gsub(raw, '"enqueued_at":(%d+)', function(at)
+                return string.format('"enqueued_at":%.0f', at - ARGV[1])
+              end))
+            end
+            for _, key in ipairs(redis.call('KEYS', '*')) do
+              local kind = redis.call('TYPE', key).ok
+              if kind == 'list' then
+                for place, raw in ipairs(redis.call('LRANGE', key, 0, -1)) do
+                  redis.call('LSET', key, place - 1, older(raw))
+                end
+              elseif kind == 'hash' then
+                for _, field in ipairs(redis.call('HKEYS', key)) do
+                  redis.call('HSET', key, field, older(redis.call('HGET', key, field)))
+                end
+              end
+            end
+        """
+        await self.redis.eval(script, 0, int(seconds * 1000))

@@ -6,6 +6,8 @@ from contextlib import aclosing
 import pytest
 
 from aether.adapters.memory.notifications import MemoryNotifications
+from aether.adapters.redis.clients import RedisClients
+from aether.adapters.redis.notifications import RedisNotifications
 
 
 class NotificationsContract:
@@ -68,3 +70,13 @@ class TestMemoryNotifications(NotificationsContract):
             for number in range(5):
                 await notifications.publish(f"fn-{number}")
             assert [await anext(subscription), await anext(subscription)] == ["fn-3", "fn-4"]
+
+
+class TestRedisNotifications(NotificationsContract):
+    @pytest.fixture
+    async def notifications(self, redis_server):
+        async with (
+            aclosing(RedisClients.open(redis_server.url)) as clients,
+            aclosing(RedisNotifications(clients)) as notifications,
+        ):
+            yield notifications

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -16,10 +16,16 @@ T = TypeVar("T")
 class JsonForm(Generic[T]):
     """Of one dataclass. Unknown fields are ignored; a null where a value has to be is no value."""
 
-    def __init__(self, of: type[T], absent: Mapping[str, object] | None = None) -> None:
-        """`absent`: what holds for required fields that the other program doesn't know."""
+    def __init__(
+        self, of: type[T], absent: Mapping[str, object] | None = None, lenient: Sequence[str] = ()
+    ) -> None:
+        """`absent`: what holds for required fields that the other program doesn't know.
+
+        `lenient`: fields that count for nothing where they are no object.
+        """
         self._adapter: TypeAdapter[T] = TypeAdapter(of)
         self._absent = dict(absent or {})
+        self._lenient = lenient
         fields = dataclasses.fields(of)  # type: ignore[arg-type]
         self._may_lack = {f.name for f in fields if _has_default(f)} | self._absent.keys()
         self._times = [f.name for f in fields if "datetime" in str(f.type)]
@@ -32,6 +38,9 @@ class JsonForm(Generic[T]):
         fields = from_json(raw, allow_inf_nan=False)
         if not isinstance(fields, dict):
             raise ValueError(f"a JSON object was expected, not {type(fields).__name__}")  # noqa: TRY004 (garbage)
+        for name in self._lenient:
+            if not isinstance(fields.get(name), dict):
+                fields.pop(name, None)
         present = {k: v for k, v in fields.items() if v is not None or k not in self._may_lack}
         return self._in_utc(self._adapter.validate_python({**self._absent, **present}))
 

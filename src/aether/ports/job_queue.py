@@ -9,11 +9,22 @@ from aether.ports.feed import Feed
 
 
 class Claim(Protocol):
-    """A job taken by a worker; until `done` it belongs to it, and returns to the queue if it dies."""
+    """A job taken by a worker; until `done` it belongs to it, and returns to the queue if it dies.
+
+    What is told while the engine is away is kept, and told when it is back: nothing here raises for that.
+    """
 
     @property
     def job(self) -> ProvisionJob:
         """With `remaining_ms` as it is at the moment of taking."""
+        ...
+
+    async def held(self) -> bool:
+        """False once it is done or given back, or went to another worker because this one seemed dead.
+
+        Asked before an instance is registered, so that a job asked for once is not done twice.
+        True while the engine is away.
+        """
         ...
 
     async def reply(self, reply: JobReply) -> None:
@@ -30,7 +41,8 @@ class Claim(Protocol):
 class JobQueue(Protocol):
     """Oldest first. A job is never handed out past its deadline; then it vanishes.
 
-    Raises StoreUnavailable when the engine is away.
+    `submit` and `depth` raise StoreUnavailable when the engine is away; who takes or listens goes on
+    when it is back.
     """
 
     async def submit(self, job: ProvisionJob, worker_id: str | None = None) -> None:

@@ -31,7 +31,11 @@ class View:
 
 
 class Lease(Protocol):
-    """Keeps a worker's entries alive; renewed by the adapter until it is closed or its holder dies."""
+    """Keeps a worker's entries alive; renewed by the adapter until it is closed or its holder dies.
+
+    What is put and removed while the engine is away is kept, and so when it is back: nothing here raises
+    for that. Raises StoreUnavailable for an entry that the engine will not have, and when it is closed.
+    """
 
     @property
     def worker_id(self) -> str: ...

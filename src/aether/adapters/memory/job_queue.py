@@ -108,6 +108,9 @@ class _MemoryClaim:
     def job(self) -> ProvisionJob:
         return self._job
 
+    async def held(self) -> bool:
+        return self._open
+
     async def reply(self, reply: JobReply) -> None:
         self._queue.publish_reply(self._job.reply_to, reply)
 

@@ -1,0 +1,73 @@
+"""Connections to Redis, and what their failures mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from aether.domain.errors import StoreUnavailable
+
+CONNECT_WITHIN_S = 2.0
+ANSWER_WITHIN_S = 5.0
+WAIT_S = 5
+"""The longest that Redis is asked to wait for something; asked again, it shows that it lives."""
+CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RedisClients:
+    commands: Redis
+    waiting: Redis
+    """For what waits: as many connections as there are waits."""
+
+    @classmethod
+    def open(cls, url: str, **more: Any) -> RedisClients:
+        """`redis://[user:password@]host:port/db`, `rediss://` with TLS, or `host:port`. Connects on demand.
+
+        `more` goes to the connections: `password`, `ssl_ca_certs` and the like. Nothing is tried twice: a
+        command whose answer is lost may have been carried out. Raises ValueError for what is no such URL.
+        """
+        if "://" not in url:
+            url = f"redis://{url}"
+        how: dict[str, Any] = {
+            "socket_connect_timeout": CONNECT_WITHIN_S,
+            "retry": Retry(NoBackoff(), 0),
+            # With a limit here, sending goes through `asyncio.wait_for`, which can swallow a cancellation
+            # (CPython before 3.12): `answering` has the limit.
+            "socket_timeout": None,
+            **more,
+        }
+        commands = BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            timeout=ANSWER_WITHIN_S,
+            **how,
+        )
+        waiting = ConnectionPool.from_url(url, **how)
+        return cls(Redis(connection_pool=commands), Redis(connection_pool=waiting))
+
+    async def aclose(self) -> None:
+        for client in (self.commands, self.waiting):
+            await client.aclose()
+            await client.connection_pool.disconnect()
+
+
+@asynccontextmanager
+async def answering(what: str, within_s: float | None = ANSWER_WITHIN_S) -> AsyncIterator[None]:
+    """Raises StoreUnavailable for whatever keeps Redis from doing `what`."""
+    try:
+        async with asyncio.timeout(within_s):
+            yield
+    except TimeoutError:
+        message = f"Redis does not {what}: no answer within {within_s} s"
+        raise StoreUnavailable(message, component="queue") from None
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis does not {what}: {error}", component="queue") from error

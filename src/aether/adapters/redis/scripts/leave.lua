@@ -1,0 +1,2 @@
+-- ARGV: owner. How many jobs went back.
+return retire(ARGV[1])
