@@ -11,6 +11,8 @@ from aether.ports.clock import Clock
 
 LIVED_LONG_S = 60.0
 """An instance that lived for so long was no crash loop's: counting begins anew."""
+ANSWERED_MANY = 10
+"""Nor was one that answered so many: a request may have ended it, and the next is not to pay for that."""
 MAX_FUNCTIONS = 100
 """That are told of; those that failed last."""
 FORGOTTEN_AFTER_S = 900.0
@@ -34,8 +36,10 @@ class CrashLoops:
         self._publish = publish
         self._rows: dict[str, _Row] = {}
 
-    async def failed(self, job: ProvisionJob, reason: str, console_tail: str) -> None:
-        """An instance of this job ended by itself."""
+    async def failed(self, job: ProvisionJob, reason: str, console_tail: str, *, answers: int = 0) -> None:
+        """An instance of this job ended by itself, after so many answers."""
+        if answers >= ANSWERED_MANY:
+            self.fared_well(job)
         before = self._rows.pop(job.function_id, None)
         in_a_row = before.in_a_row if before is not None and before.revision == job.revision else 0
         self._rows[job.function_id] = _Row(

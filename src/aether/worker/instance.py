@@ -151,14 +151,14 @@ class RunningInstance:
         """Tell of it before anybody misses the instance; then what runs on it gets why as its answer."""
         if why:
             proxy.condemn(why)
-            await self._tell_failure(why)
+            await self._tell_failure(proxy, why)
         await self._host.vmm.stop(machine)
         await proxy.finish(BROKEN_S)
 
-    async def _tell_failure(self, why: str) -> None:
+    async def _tell_failure(self, proxy: InstanceProxy, why: str) -> None:
         tail = last_words(self._host.vmm.console(self.id))
         self._log.warning("instance failed", reason=why)
-        await self._crash_loops.failed(self.job, why, tail)
+        await self._crash_loops.failed(self.job, why, tail, answers=proxy.signs.answers)
 
     async def _serve_and_drain(self, proxy: InstanceProxy, record: Instance) -> None:
         asked = asyncio.ensure_future(self._drain.asked.wait())
@@ -182,6 +182,6 @@ class RunningInstance:
         doubt = proxy.doubts.first.result()
         self.drain()
         if doubt.fault:
-            await self._tell_failure(doubt.reason)
+            await self._tell_failure(proxy, doubt.reason)
         else:
             self._log.warning("instance replaced", reason=doubt.reason)

@@ -123,7 +123,7 @@ class InstanceProxy:
         One that was may be what ended it, and is not to end others. And where nothing was ever answered,
         others would hardly fare better: why it ended is worth more than start after start.
         """
-        unsent = self.signs.answered and not exchange.forwarded_at
+        unsent = self.signs.answers and not exchange.forwarded_at
         if unsent and (self._refusing or await self._end() is not None):
             return refusal("draining")
         error, _ = await self._failure(f"could not be reached ({why.detail})")

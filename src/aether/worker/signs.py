@@ -12,8 +12,8 @@ class Signs:
         self.in_flight = 0
         self.calls = 0
         """Requests that it has been given since its start."""
-        self.answered = False
-        """Whether any of them was ever answered."""
+        self.answers = 0
+        """Of them, those that it answered."""
         self.busy = asyncio.Event()
         """Set while a request runs: an idle instance is hardly looked at."""
         self._heard_s = self._busy_since_s = self._idle_since_s = now_s
@@ -39,7 +39,7 @@ class Signs:
         if self.in_flight == 0:
             self.busy.clear()
         if answered:
-            self.answered = True
+            self.answers += 1
             self.heard(now_s)
 
     def idle_s(self, now_s: float) -> float:

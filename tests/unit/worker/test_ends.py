@@ -262,6 +262,16 @@ async def test_failures_are_counted_in_a_row_until_one_fares_well(running: Runni
     assert running.worker._crash_loops.told() == {}
 
 
+async def test_an_instance_that_answered_many_begins_the_count_anew(running: Running):
+    for _ in range(3):
+        instance = await start(running)
+        for _ in range(10):
+            assert (await get(instance)).status_code == 200
+        await get(instance, Fault.CRASH)
+        record = (await running.registry.view()).entries[worker_key("wrk-1")]
+        assert record.failures["fn-1"].in_a_row == 1
+
+
 async def test_an_instance_that_lives_for_long_ends_the_count(running: Running, monkeypatch):
     instance = await start(running)
     await get(instance, Fault.CRASH)
