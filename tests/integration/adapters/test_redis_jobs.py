@@ -326,6 +326,29 @@ class TestAbsence:
         await queue.submit(a_job("req-3"))
         assert (await within(5, queue.take("wrk-1"))).job.request_id == "req-3"
 
+    async def test_password_is_used_and_a_wrong_one_said(self, redis, redis_server):
+        await redis.config_set("requirepass", "s3cret")
+        try:
+            for url, more in (
+                (f"redis://:s3cret@{redis_server.address}", {}),
+                (redis_server.address, {"password": "s3cret"}),
+            ):
+                async with (
+                    aclosing(RedisClients.open(url, **more)) as clients,
+                    aclosing(RedisJobQueue(clients)) as queue,
+                ):
+                    await queue.submit(a_job())
+                    await (await queue.take("wrk-1")).done()
+            async with (
+                aclosing(RedisClients.open(redis_server.address, password="wrong")) as clients,
+                aclosing(RedisJobQueue(clients)) as queue,
+            ):
+                with pytest.raises(StoreUnavailable, match="invalid username-password") as raised:
+                    await queue.submit(a_job())
+                assert "wrong" not in str(raised.value)
+        finally:
+            await redis.config_set("requirepass", "")
+
     async def test_nobody_there_is_said(self):
         async with (
             aclosing(RedisClients.open("127.0.0.1:1")) as clients,

@@ -48,7 +48,6 @@ class EtcdWatch:
         self._on_close = on_close
         self._garbage: set[str] = set()
         """Keys that were told as gone, because what is there is no entry."""
-        self._fragments: list[Mapping[str, Any]] = []
         self._changes: deque[Change] = deque()
         self._more = asyncio.Event()
         self._room = asyncio.Event()
@@ -102,13 +101,11 @@ class EtcdWatch:
 
     async def _streamed(self) -> Any:
         """Take results until the stream breaks; something each time that one came."""
-        self._fragments.clear()
         start = revisions.next_revision(self._after)
         create = {
             "key": text(entries.FIRST),
             "range_end": text(entries.END),
             "start_revision": str(start),
-            "fragment": True,
         }
         async with aclosing(self._gateway.stream("watch", {"create_request": create})) as results:  # type: ignore[type-var]
             async for result in results:
@@ -128,11 +125,8 @@ class EtcdWatch:
             raise _Behind(f"etcd has another history than the one that revision {seen} was in")
 
     def _take(self, result: Mapping[str, Any]) -> None:
-        """A large revision comes in fragments: it is counted when it is whole."""
-        self._fragments += result.get("events", ())
-        if result.get("fragment"):
-            return
-        events, self._fragments = self._fragments, []
+        """What is of one revision is never divided between results."""
+        events = result.get("events", ())
         for revision, group in groupby(events, lambda event: int(event["kv"]["mod_revision"])):
             together = list(group)
             for place, event in enumerate(together):
