@@ -48,7 +48,7 @@ def kept_and_added(
         added += b"Connection: Upgrade\r\nUpgrade: " + request.upgrade + b"\r\n"
     elif request.takes_trailers:
         added += b"Connection: TE\r\nTE: trailers\r\n"
-    if b"\r\nhost:" not in request.low:
+    if request.version == 0 and b"\r\nhost:" not in request.low:
         host = str(forward.upstream) if not forward.upstream.path else "localhost"
         added += b"Host: " + (request.host or host.encode()) + b"\r\n"
     return cut(request.headers, cuts), added

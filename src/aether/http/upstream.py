@@ -67,15 +67,11 @@ class UpstreamConnection(HeldProtocol):
     @property
     def takes_responses(self) -> bool:
         """Nothing is on its way here: a response may come that is no bytes."""
-        transport = cast(PairTransport, self.transport)
-        return not (
-            self._pending
-            or self._body
-            or self.held
-            or self._eof
-            or transport.closing
-            or transport.received_bytes
-            or transport.ended
+        transport = self.transport
+        return (
+            isinstance(transport, PairTransport)
+            and transport.is_quiet
+            and not (self._pending or self._body or self.held or self._eof)
         )
 
     def take_response(self, response: Response, payload: bytes) -> None:
