@@ -15,6 +15,7 @@ from aether.images.errors import MissingImages
 from aether.images.tsc import tsc_khz
 from aether.ports.vmm import MachineSpec
 from aether.vmm.cgroups import NoPlace, Place, find_place
+from aether.vmm.cgroups.place import leave, occupy
 from aether.vmm.qemu import QemuConfig, QemuVmm
 
 CODE = Path(__file__).parent / "function"
@@ -65,9 +66,15 @@ def config(guest_images: Images, tmp_path: Path) -> QemuConfig:
 
 
 @pytest.fixture(scope="session")
-def groups_place() -> Place | NoPlace:
-    """Where this host lets us make control groups, if it does."""
-    return find_place()
+def groups_place() -> Iterator[Place | NoPlace]:
+    """Where this host lets us make control groups, if it does; left by the tests once and for all."""
+    place = find_place()
+    if isinstance(place, Place) and place.vacate:
+        occupy(place, "aether-tests")
+        yield replace(place, vacate=False)
+        leave(place, "aether-tests")
+    else:
+        yield place
 
 
 @pytest.fixture
@@ -117,7 +124,9 @@ def children() -> list[str]:
 def groups_of_ours(place: Place | NoPlace) -> set[Path]:
     """Those of every platform on this host, in that place."""
     parents = () if isinstance(place, NoPlace) else place.parents.values()
-    return {path for parent in parents for path in parent.glob("aether-*")}
+    return {
+        path for parent in parents for path in parent.glob("aether-*") if path.name != "aether-tests-platform"
+    }
 
 
 def open_descriptors() -> set[str]:

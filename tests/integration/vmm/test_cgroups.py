@@ -205,6 +205,13 @@ def test_a_group_that_can_not_be_joined_keeps_its_command_from_running(groups: G
     assert ran.returncode == 125
 
 
+def test_a_place_that_can_not_be_taken_after_all_leaves_nothing(place: Place, run_dir: Path) -> None:
+    gone = replace(place, parents={name: path / "gone" for name, path in place.parents.items()})
+    with pytest.raises(FileNotFoundError):
+        Groups(gone, run_dir)
+    assert list(run_dir.iterdir()) == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_an_ordinary_user_without_delegation_is_told_why_there_is_none() -> None:
     program = """

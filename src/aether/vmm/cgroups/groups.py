@@ -27,8 +27,12 @@ class Groups:
         self._base: Base = {name: parent / self._name for name, parent in place.parents.items()}
         self._earlier = [base for base in read_bases(run_dir) if self._is_ours(base) and base != self._base]
         write_bases(run_dir, [self._base, *self._earlier])
-        occupy(place, self._name)
-        self._make_base()
+        try:
+            occupy(place, self._name)
+            self._make_base()
+        except BaseException:
+            self.close()
+            raise
 
     def make(self, name: str, bounds: Bounds) -> Group:
         """Raises OSError."""
