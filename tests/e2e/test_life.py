@@ -54,13 +54,10 @@ def test_whoever_asks_twice_does_not_wait_and_nothing_stays(user):
     os.chown(base, user.uid, -1)
     up = start(user, base / "data")
     up.deploy("silent", {"handler.js": "module.exports = () => {}"})
-    errors: list[Exception] = []
+    answers: list[httpx.Response] = []
 
     def call() -> None:
-        try:
-            up.call("silent")
-        except httpx.TransportError as error:
-            errors.append(error)
+        answers.append(up.call("silent"))
 
     caller = threading.Thread(target=call)
     caller.start()
@@ -71,7 +68,7 @@ def test_whoever_asks_twice_does_not_wait_and_nothing_stays(user):
     assert up.process.wait(10) == 130
     caller.join()
     up.http.close()
-    assert errors, "the call was cut"
+    assert [answer.status_code for answer in answers] == [503], "it is told, and not just cut"
     assert "Traceback" not in up.log.read_text()
     assert_nothing_left(up)
 
@@ -131,3 +128,17 @@ def test_qemu_started_by_root_gives_root_up(images, tmp_path):
             assert rows["Groups"].split() == []
             assert rows["CapEff"] == "0" * 16
             assert rows["Seccomp"] == "2"
+
+
+def test_asked_to_end_before_it_is_up_it_ends_cleanly(user):
+    base = Path(tempfile.mkdtemp(dir=user.home))
+    os.chown(base, user.uid, -1)
+    environment = user.environment | {"AETHER_DATA_DIR": str(base / "data"), "AETHER_PORT": "0"}
+    log = base / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(user.aether("up"), env=environment, stdout=output, stderr=output)
+        until((base / "data" / "lock").exists, within_s=60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    assert "Stopped" in log.read_text()
+    assert "Traceback" not in log.read_text()

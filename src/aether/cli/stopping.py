@@ -34,7 +34,7 @@ def clean_start() -> Iterator[None]:
 
 
 def stop_on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
-    """The second one cuts what runs, and all is cleaned up still; the third ends the process as it is."""
+    """The second one doesn't wait for what runs, and all is cleaned up; the third just ends the process."""
     loop = asyncio.get_running_loop()
 
     def asked() -> None:
