@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -64,9 +65,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def network(to_port: int) -> AsyncIterator[Network]:
+async def network(to_port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Network]:
+    """`tls`: what comes is TLS, and goes on as plain text."""
     it = Network(to_port)
-    server = await asyncio.start_server(it.forward, "127.0.0.1", 0)
+    server = await asyncio.start_server(it.forward, "127.0.0.1", 0, ssl=tls)
     it.port = server.sockets[0].getsockname()[1]
     try:
         yield it

@@ -1,6 +1,7 @@
 """What only an engine of its own can do to a registry: go, come back, forget, and hold others' entries."""
 
 import asyncio
+import contextlib
 import json
 from base64 import b64decode
 from contextlib import AsyncExitStack, aclosing
@@ -8,14 +9,17 @@ from datetime import UTC, datetime
 
 import pytest
 from structlog.testing import capture_logs
+from tests.integration.edge.conftest import make_certificate, trusting
 from tests.proxies import network
 
+from aether.adapters.etcd.entries import dump
 from aether.adapters.etcd.json_gateway import Credentials, JsonGateway, text
 from aether.adapters.etcd.registry import EtcdRegistry
 from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig, Limits, Version
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import Worker
+from aether.gateway.tls import Certificate
 from aether.ports.registry import config_key, instance_key, worker_key
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -390,6 +394,52 @@ class TestEndpoints:
                 await EtcdRegistry(gateway).view()
         finally:
             etcd_server.resume()
+
+    async def test_member_that_hangs_is_left_for_another(self, etcd_server, registry, stack):
+        async def hang(reader, writer):
+            with contextlib.suppress(OSError):
+                await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(hang, "127.0.0.1", 0)
+        stack.push_async_callback(server.wait_closed)
+        stack.callback(server.close)
+        hanging = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        endpoints = [hanging, etcd_server.url]
+        view = await registry.view()
+        await registry.put_function(a_config(1))
+
+        watching = await stack.enter_async_context(aclosing(JsonGateway(endpoints, call_within_s=0.2)))
+        async with aclosing(EtcdRegistry(watching).watch(view.revision)) as watch:
+            assert revision_of(await anext(watch)) == 1
+
+        asking = await stack.enter_async_context(aclosing(JsonGateway(endpoints, call_within_s=0.2)))
+        with pytest.raises(StoreUnavailable):
+            await EtcdRegistry(asking).view()
+        assert len((await EtcdRegistry(asking).view()).entries) == 1
+
+    async def test_key_that_is_no_text_is_passed_over(self, gateway, stack):
+        registry = await stack.enter_async_context(aclosing(EtcdRegistry(gateway, page=1)))
+        for key in (b"/workers/\xff\xfe", b"/workers/\xff\xff", b"/functions/\x00\x80/instances/\xff"):
+            await put(gateway, key, b"{}")
+        await put(gateway, worker_key("wrk-1"), dump(a_worker()))
+        await put(gateway, worker_key("\U0001f600"), b"{}")
+        assert (await registry.view()).entries == {worker_key("wrk-1"): a_worker()}
+
+    async def test_tls_is_spoken_and_its_certificate_checked(self, etcd_server, stack, tmp_path):
+        certificate, key = make_certificate(tmp_path)
+        net = await stack.enter_async_context(
+            network(etcd_server.port, Certificate(certificate, key).context)
+        )
+        url = f"https://localhost:{net.port}"
+        gateway = await stack.enter_async_context(aclosing(JsonGateway([url], tls=trusting(certificate))))
+        registry = await stack.enter_async_context(aclosing(EtcdRegistry(gateway)))
+        async with aclosing(registry.watch((await registry.view()).revision)) as watch:
+            await registry.put_function(a_config(1))
+            assert revision_of(await anext(watch)) == 1
+        doubting = await stack.enter_async_context(aclosing(JsonGateway([url])))
+        with pytest.raises(StoreUnavailable, match="certificate verify failed"):
+            await EtcdRegistry(doubting).view()
 
     async def test_credentials_are_used_and_renewed_and_never_shown(self, etcd_server, gateway, stack):
         open_to_all = Credentials("root", "s3cret")

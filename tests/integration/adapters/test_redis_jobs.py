@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 
 import pytest
 from structlog.testing import capture_logs
+from tests.integration.edge.conftest import make_certificate
 from tests.proxies import network
 
 from aether.adapters.redis.clients import RedisClients
@@ -15,6 +16,7 @@ from aether.adapters.redis.job_queue import RedisJobQueue
 from aether.adapters.redis.notifications import RedisNotifications
 from aether.domain.errors import QueueFull, StoreUnavailable
 from aether.domain.job import JobReply, ProvisionJob
+from aether.gateway.tls import Certificate
 
 ALIVE_S = 0.6
 SHARED, REJECTED = "queue:vm_provision", "queue:vm_provision:rejected"
@@ -313,6 +315,21 @@ class TestAbsence:
             await within(3 * ALIVE_S, waiting)
         assert await claim.held()
 
+    async def test_keys_of_another_kind_stop_nobody_else(self, queue, redis):
+        await redis.set("aether:replies:gateway-1", "text")
+        await redis.set("queue:vm_provision:wrk-2", "text")
+        await queue.submit(a_job("req-1"))
+        taking = asyncio.ensure_future(queue.take("wrk-2"))
+        claim = await within(5, queue.take("wrk-1"))
+        with capture_logs() as logs:
+            await claim.reply(a_reply())
+            await claim.done()
+        assert "refused by Redis, given up" in [entry["event"] for entry in logs]
+        assert not taking.done()
+        await redis.delete("queue:vm_provision:wrk-2")
+        await queue.submit(a_job("req-2"))
+        assert (await within(5, taking)).job.request_id == "req-2"
+
     async def test_flushed_redis_goes_on_being_used(self, queue, redis):
         await queue.submit(a_job("req-1"))
         async with aclosing(queue.replies("gateway-1")) as replies:
@@ -348,6 +365,22 @@ class TestAbsence:
                 assert "wrong" not in str(raised.value)
         finally:
             await redis.config_set("requirepass", "")
+
+    async def test_tls_is_spoken_and_its_certificate_checked(self, redis, redis_server, stack, tmp_path):
+        certificate, key = make_certificate(tmp_path)
+        net = await stack.enter_async_context(
+            network(redis_server.port, Certificate(certificate, key).context)
+        )
+        url = f"rediss://localhost:{net.port}"
+        async with (
+            aclosing(RedisClients.open(url, ssl_ca_certs=str(certificate))) as clients,
+            aclosing(RedisJobQueue(clients)) as queue,
+        ):
+            await queue.submit(a_job())
+            await (await queue.take("wrk-1")).done()
+        async with aclosing(RedisClients.open(url)) as clients, aclosing(RedisJobQueue(clients)) as queue:
+            with pytest.raises(StoreUnavailable, match="certificate verify failed"):
+                await queue.submit(a_job())
 
     async def test_nobody_there_is_said(self):
         async with (

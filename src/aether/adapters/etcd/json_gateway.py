@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -86,28 +86,32 @@ class JsonGateway:
         except TimeoutError:
             raise _away(name, f"no answer within {self._call_within_s:g} s") from None
 
-    async def stream(self, name: str, request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def stream(self, name: str, request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Results as they come, until the stream is closed or breaks, which raises StoreUnavailable.
 
         It breaks, too, when the member that serves it has lost the others.
         """
         headers = await self._headers() | {"Grpc-Metadata-Hasleader": "true"}
         connection = await self._connected(name)
+        begun = False
         try:
-            path = f"/v3/{name}"
-            async with aclosing(connection.stream(path, json.dumps(request).encode(), headers)) as lines:  # type: ignore[type-var]
-                async for line in lines:
+            body = json.dumps(request).encode()
+            async with aclosing(connection.stream(f"/v3/{name}", body, headers)) as lines:
+                while True:
+                    async with asyncio.timeout(None if begun else self._call_within_s):
+                        line = await anext(lines)
                     if line.strip():
                         yield _result(name, json.loads(line))
+                        begun = True
         except Refused as refused:
             if refused.grpc_code == UNAUTHENTICATED:
                 self._token = ""
             raise
-        except BROKEN as error:
-            raise _away(name, repr(error)) from error
+        except (StopAsyncIteration, *BROKEN) as error:
+            self._avoid(connection)
+            raise _away(name, f"the stream broke: {error!r}") from error
         finally:
             connection.abort()
-        raise _away(name, "the stream ended")
 
     async def aclose(self) -> None:
         while self._idle:
@@ -144,12 +148,20 @@ class JsonGateway:
         try:
             yield connection
         except BaseException:
-            connection.abort()
+            self._avoid(connection)
             raise
         if connection.used and not connection.at_end:
             self._idle.append(connection)
         else:
             connection.abort()
+
+    def _avoid(self, connection: Connection) -> None:
+        """It broke, or took too long: others are tried before its endpoint."""
+        connection.abort()
+        self._endpoints.sort(key=lambda endpoint: endpoint == connection.endpoint)
+        for idle in [idle for idle in self._idle if idle.endpoint == connection.endpoint]:
+            self._idle.remove(idle)
+            idle.abort()
 
     def _kept(self) -> Connection | None:
         while self._idle:
@@ -169,7 +181,7 @@ class JsonGateway:
             except (TimeoutError, *BROKEN) as error:
                 reasons.append(f"{endpoint}: {error or 'no answer'}")
             else:
-                self._endpoints.sort(key=lambda other: other is not endpoint)
+                self._endpoints.sort(key=lambda other: other != endpoint)
                 return connection
         raise _away(name, "; ".join(reasons))
 
@@ -179,6 +191,8 @@ def _checked(name: str, answer: bytes) -> dict[str, Any]:
         fields = json.loads(answer)
     except ValueError as error:
         raise _away(name, f"an answer that is not JSON: {answer[:100]!r}") from error
+    if not isinstance(fields, dict):
+        raise _away(name, f"an answer that is no object: {answer[:100]!r}")
     if "result" in fields or "error" in fields:
         return _result(name, fields)
     return dict(fields)

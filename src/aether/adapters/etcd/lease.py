@@ -104,8 +104,14 @@ class EtcdLease:
                 if not away:
                     log.warning("registry away, entries will be written later", reason=error.message)
                 away = True
-                await asyncio.sleep(RETRY_S)
-                self._wake.set()
+                await self._pause()
+            except Exception:
+                log.exception("writing to the registry failed", worker=self._worker_id)
+                await self._pause()
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(RETRY_S)
+        self._wake.set()
 
     async def _write(self) -> None:
         if not self._lost:

@@ -68,7 +68,7 @@ class EtcdRegistry:
 
     async def view(self) -> View:
         entries: dict[str, Entry] = {}
-        more, revision = list(zip(PREFIXES, PREFIXES, strict=True)), 0
+        more, revision = [(prefix, prefix.encode()) for prefix in PREFIXES], 0
         while more:
             header, answers = await self._ranges(more, revision)
             revision = revision or self._history.begin(header)
@@ -76,7 +76,7 @@ class EtcdRegistry:
             for (prefix, _), answer in zip(more, answers, strict=True):
                 last = self._read(answer.get("kvs", ()), entries)
                 if answer.get("more"):
-                    following.append((prefix, last + "\0"))
+                    following.append((prefix, last + b"\0"))
             more = following
         return View(revisions.number(revision), entries)
 
@@ -103,7 +103,7 @@ class EtcdRegistry:
         return bool(answer.get("succeeded"))
 
     async def _ranges(
-        self, wanted: list[tuple[str, str]], revision: int
+        self, wanted: list[tuple[str, bytes]], revision: int
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """A page of each prefix from a key on, all at one revision; 0 is the latest."""
         ranges = [
@@ -126,13 +126,14 @@ class EtcdRegistry:
             raise
         return answer["header"], [response["response_range"] for response in answer["responses"]]
 
-    def _read(self, kvs: list[Mapping[str, Any]], entries: dict[str, Entry]) -> str:
+    def _read(self, kvs: list[Mapping[str, Any]], entries: dict[str, Entry]) -> bytes:
         """The last key."""
-        key = ""
+        raw_key = b""
         for kv in kvs:
-            key = plain(kv["key"]).decode(errors="surrogateescape")
+            raw_key = plain(kv["key"])
+            key = raw_key.decode(errors="replace")
             if is_ours(key):
                 entry = self._set_aside.load(key, plain(kv.get("value", "")))
                 if entry is not None:
                     entries[key] = entry
-        return key
+        return raw_key

@@ -21,6 +21,6 @@ def split(numbered: int) -> tuple[int, int]:
 
 
 def next_revision(numbered: int) -> int:
-    """The revision that what comes after begins in."""
+    """The revision that what comes after begins in; etcd counts from 1, and takes 0 for now."""
     revision, place = split(numbered)
-    return revision + 1 if place == LAST else revision
+    return revision + 1 if place == LAST else max(1, revision)

@@ -96,6 +96,8 @@ class EtcdWatch:
                 if not away:
                     log.warning("registry watch cut, will go on where it was", reason=error.message)
                 away = True
+            except Exception:
+                log.exception("registry watch failed")
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -107,7 +109,7 @@ class EtcdWatch:
             "range_end": text(entries.END),
             "start_revision": str(start),
         }
-        async with aclosing(self._gateway.stream("watch", {"create_request": create})) as results:  # type: ignore[type-var]
+        async with aclosing(self._gateway.stream("watch", {"create_request": create})) as results:
             async for result in results:
                 if result.get("created"):
                     self._check(result["header"])

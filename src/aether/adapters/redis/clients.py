@@ -11,7 +11,7 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from aether.domain.errors import StoreUnavailable
 
@@ -20,6 +20,11 @@ ANSWER_WITHIN_S = 5.0
 WAIT_S = 5
 """The longest that Redis is asked to wait for something; asked again, it shows that it lives."""
 CONNECTIONS = 16
+_FOR_NOW = (OutOfMemoryError, ReadOnlyError)
+
+
+class Refused(StoreUnavailable):
+    """Redis answered, and will not do it, now or later: what lies there is of another kind, for example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +75,6 @@ async def answering(what: str, within_s: float | None = ANSWER_WITHIN_S) -> Asyn
         message = f"Redis does not {what}: no answer within {within_s} s"
         raise StoreUnavailable(message, component="queue") from None
     except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"Redis does not {what}: {error}", component="queue") from error
+        for_now = not isinstance(error, ResponseError) or isinstance(error, _FOR_NOW)
+        kind = StoreUnavailable if for_now else Refused
+        raise kind(f"Redis does not {what}: {error}", component="queue") from error

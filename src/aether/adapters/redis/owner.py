@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from aether.adapters.redis.bell import Bell
-from aether.adapters.redis.clients import RedisClients, answering
+from aether.adapters.redis.clients import RedisClients, Refused, answering
 from aether.adapters.redis.names import SHARED, placed_on, taken_by
 from aether.adapters.redis.scripted import Scripts
 from aether.domain.errors import StoreUnavailable
@@ -58,6 +58,8 @@ class Owner:
         """Do it now, or when Redis is back."""
         try:
             await thing()
+        except Refused as error:
+            log.warning("refused by Redis, given up", worker=self.worker_id, reason=error.message)
         except StoreUnavailable as error:
             log.warning("Redis away, done when it is back", worker=self.worker_id, reason=error.message)
             self.tell_later(thing)
@@ -108,6 +110,9 @@ class Owner:
                         await self._reap()
             except (StoreUnavailable, TimeoutError):
                 steady_since_s = loop.time()
+            except Exception:
+                log.exception("telling Redis failed", worker=self.worker_id)
+                steady_since_s = loop.time()
             with suppress(TimeoutError):
                 async with asyncio.timeout(every_s):
                     await self._wake.wait()
@@ -116,8 +121,14 @@ class Owner:
 
     async def _tell_all(self) -> None:
         while self._late:
-            await self._late[0]()
-            self._late.popleft()
+            thing = self._late.popleft()
+            try:
+                await thing()
+            except Refused as error:
+                log.warning("refused by Redis, given up", worker=self.worker_id, reason=error.message)
+            except (StoreUnavailable, asyncio.CancelledError):
+                self._late.appendleft(thing)
+                raise
 
     async def _reap(self) -> None:
         returned = await self._scripts.run("reap", [], [REAPED_AT_ONCE])

@@ -72,3 +72,6 @@ class Reading(ABC, Generic[T]):
                     )
                 away = True
                 await asyncio.sleep(RETRY_S)
+            except Exception:
+                log.exception("listening failed", to=self._name)
+                await asyncio.sleep(RETRY_S)
