@@ -250,6 +250,27 @@ class TestWatch:
                 await anext(watch)
         assert (await registry.view()).entries == {}
 
+    async def test_etcd_restored_empty_is_told_also_when_it_has_grown_since(
+        self, etcd_server, gateway, registry, stack
+    ):
+        etcd_server.lose_everything()  # few revisions, soon grown beyond
+        net = await stack.enter_async_context(network(etcd_server.port))
+        far = await stack.enter_async_context(aclosing(JsonGateway([f"127.0.0.1:{net.port}"])))
+        away = await stack.enter_async_context(aclosing(EtcdRegistry(far)))
+        view = await away.view()
+        async with aclosing(away.watch(view.revision)) as watch:
+            await registry.put_function(a_config(1))
+            assert revision_of(await anext(watch)) == 1
+            net.refuses = True
+            net.cut()
+            etcd_server.lose_everything()
+            for revision in range(view.revision >> 20):
+                await registry.put_function(a_config(revision))
+            assert (await registry.view()).revision > view.revision
+            net.refuses = False
+            with pytest.raises(StoreUnavailable, match="another history"):
+                await anext(watch)
+
     async def test_reader_that_is_slow_gets_all(self, registry, monkeypatch):
         monkeypatch.setattr("aether.adapters.etcd.watch.BUFFER", 5)
         async with aclosing(registry.watch((await registry.view()).revision)) as watch:

@@ -1,29 +1,28 @@
-"""Whether etcd still has the history that we know: after a restore it has another one."""
+"""Whether etcd still has the history that we know: one that was restored empty has another.
+
+Its revision alone doesn't tell, since the new one may have grown beyond the old; nor does the cluster's id,
+which follows from addresses. So a key of ours is put once into each history.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import secrets
+
+from aether.adapters.etcd.json_gateway import JsonGateway, plain, text
+
+KEY = "/aether/history"
 
 
-class History:
-    """By what the headers of its answers say."""
+async def known(gateway: JsonGateway) -> str:
+    """Which history it is; '' for one that nobody has taken a view of yet. Raises StoreUnavailable."""
+    kvs = (await gateway.call("kv/range", {"key": text(KEY)})).get("kvs")
+    return plain(kvs[0].get("value", "")).decode(errors="replace") if kvs else ""
 
-    def __init__(self) -> None:
-        self._cluster_id = ""
-        self._term = 0
 
-    def begin(self, header: Mapping[str, Any]) -> int:
-        """A view was taken; its revision."""
-        self._cluster_id, self._term = header["cluster_id"], int(header["raft_term"])
-        return int(header["revision"])
-
-    def goes_on(self, header: Mapping[str, Any], revision: int) -> bool:
-        """Whether it is the one that `revision` was seen in."""
-        term = int(header.get("raft_term", 0))
-        same = header["cluster_id"] == self._cluster_id and term >= self._term
-        if not self._cluster_id:
-            same = True
-        if same:
-            self._cluster_id, self._term = header["cluster_id"], term
-        return same and int(header.get("revision", 0)) >= revision
+async def begun(gateway: JsonGateway) -> str:
+    """The same, begun if need be."""
+    while not (history := await known(gateway)):
+        absent = {"target": "CREATE", "key": text(KEY), "create_revision": "0"}
+        put = {"request_put": {"key": text(KEY), "value": text(secrets.token_hex(8))}}
+        await gateway.call("kv/txn", {"compare": [absent], "success": [put]})
+    return history

@@ -7,9 +7,8 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from aether.adapters.etcd import revisions
+from aether.adapters.etcd import history, revisions
 from aether.adapters.etcd.entries import PREFIXES, SetAside, dump, is_ours, load
-from aether.adapters.etcd.history import History
 from aether.adapters.etcd.json_gateway import OUT_OF_RANGE, JsonGateway, Refused, plain, text
 from aether.adapters.etcd.lease import EtcdLease
 from aether.adapters.etcd.watch import EtcdWatch
@@ -32,7 +31,8 @@ class EtcdRegistry:
         self._gateway = gateway
         self._lease_ttl_s = lease_ttl_s
         self._page = page
-        self._history = History()
+        self._history = ""
+        """Which one the last view was of."""
         self._set_aside = SetAside()
         self._leases: set[EtcdLease] = set()
         self._watches: set[EtcdWatch] = set()
@@ -67,11 +67,12 @@ class EtcdRegistry:
                 return True
 
     async def view(self) -> View:
+        self._history = await history.begun(self._gateway)
         entries: dict[str, Entry] = {}
         more, revision = [(prefix, prefix.encode()) for prefix in PREFIXES], 0
         while more:
             header, answers = await self._ranges(more, revision)
-            revision = revision or self._history.begin(header)
+            revision = revision or int(header["revision"])
             following = []
             for (prefix, _), answer in zip(more, answers, strict=True):
                 last = self._read(answer.get("kvs", ()), entries)

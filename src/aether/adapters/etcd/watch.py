@@ -11,9 +11,8 @@ from typing import Any, Self
 
 import structlog
 
-from aether.adapters.etcd import entries, revisions
+from aether.adapters.etcd import entries, history, revisions
 from aether.adapters.etcd.entries import SetAside
-from aether.adapters.etcd.history import History
 from aether.adapters.etcd.json_gateway import JsonGateway, plain, text
 from aether.domain.errors import StoreUnavailable
 from aether.ports.registry import Change
@@ -37,13 +36,13 @@ class EtcdWatch:
         self,
         gateway: JsonGateway,
         after: int,
-        history: History,
+        of_history: str,
         set_aside: SetAside,
         on_close: Callable[[EtcdWatch], None],
     ) -> None:
         self._gateway = gateway
         self._after = after
-        self._history = history
+        self._history = of_history
         self._set_aside = set_aside
         self._on_close = on_close
         self._garbage: set[str] = set()
@@ -112,7 +111,7 @@ class EtcdWatch:
         async with aclosing(self._gateway.stream("watch", {"create_request": create})) as results:
             async for result in results:
                 if result.get("created"):
-                    self._check(result["header"])
+                    await self._check(result["header"])
                 if result.get("canceled"):
                     raise _canceled(result)
                 self._take(result)
@@ -121,9 +120,12 @@ class EtcdWatch:
                     self._room.clear()
                     await self._room.wait()
 
-    def _check(self, header: Mapping[str, Any]) -> None:
+    async def _check(self, header: Mapping[str, Any]) -> None:
+        """Of a stream that has begun, before anything is taken from it."""
         seen, _ = revisions.split(self._after)
-        if not self._history.goes_on(header, seen):
+        there = await history.known(self._gateway)
+        self._history = self._history or there
+        if there != self._history or int(header.get("revision", 0)) < seen:
             raise _Behind(f"etcd has another history than the one that revision {seen} was in")
 
     def _take(self, result: Mapping[str, Any]) -> None:
