@@ -205,6 +205,7 @@ class Embedded:
                 drain_worker=drain_worker,
                 rollout=lambda function: self.gateway.activator.rollout(function.to_config()),
                 start=lambda function: self.gateway.activator.start_newest(function.to_config()),
+                rolled_out=self.gateway.routes.rolled_out,
                 not_ready=self.gateway.not_ready,
                 metrics=self.gateway.metrics.registry,
                 vmm=self._vmm.name,

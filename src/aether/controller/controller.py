@@ -91,7 +91,9 @@ class Controller:
 
     def room_can_be_made(self, function: FunctionConfig) -> bool:
         """Whether idle instances leave for one of that function: then it is seen to at once."""
-        answer = self._hope.for_one_of(function, self._clock.monotonic())
+        answer = self._hope.for_one_of(
+            function, self._routes.serving(function).revision, self._clock.monotonic()
+        )
         if answer.news:
             self._room_wanted.set()
         return answer.hope

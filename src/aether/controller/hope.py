@@ -23,6 +23,7 @@ class Answer:
 
 @dataclass(slots=True)
 class _Asked:
+    serving: int
     at_s: float
     hope: bool
     hoping_since_s: float | None
@@ -35,9 +36,14 @@ class Hope:
         self._room = room
         self._asked: dict[str, _Asked] = {}
 
-    def for_one_of(self, function: FunctionConfig, now_s: float) -> Answer:
-        """Whether there will be room for an instance of it, or was none to be seen for some seconds only."""
+    def for_one_of(self, function: FunctionConfig, serving: int, now_s: float) -> Answer:
+        """Whether there will be room for an instance of it, or was none to be seen for some seconds only.
+
+        `serving` is the revision that serves: instances of others may go for it.
+        """
         before = self._asked.get(function.id)
+        if before is not None and before.serving != serving:
+            before = None
         if before is not None and now_s - before.at_s < ANSWER_HOLDS_S:
             return Answer(before.hope, news=False)
         since_s = None
@@ -46,7 +52,7 @@ class Hope:
             since_s = before.hoping_since_s if before is not None else None
             since_s = now_s if since_s is None else since_s
             hope = now_s - since_s < HOPE_FOR_S
-        self._asked[function.id] = _Asked(now_s, hope, since_s)
+        self._asked[function.id] = _Asked(serving, now_s, hope, since_s)
         return Answer(hope, news=True)
 
     def prune(self, now_s: float) -> None:

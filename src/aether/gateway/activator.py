@@ -200,6 +200,7 @@ class Activator:
         slots = self._routes.slots(function_id)
         self._provisioner.starts.arrived(function_id, (slot.instance.instance_id for slot in slots))
         self._provisioner.keep_promise(function)
+        self._provisioner.roll_out(function)
         waiting = self._requests.hand_over(function)
         if waiting:
             error = self._provisioner.see_to(function, waiting)

@@ -24,6 +24,8 @@ from aether.ports.job_queue import JobQueue
 
 log = structlog.get_logger()
 
+ROOM_WITHIN_S = 10.0
+"""How long a newest version waits for room beside the one that serves, which has to make it then."""
 TOLD_WITHIN_S = 2.0
 """Heartbeats, one a second, tell of a start by then if a worker has taken it."""
 
@@ -60,6 +62,8 @@ class Provisioner:
         )
         self._promised: dict[str, int] = {}
         """Revisions that are to start as soon as there is room, though nobody waits, by function id."""
+        self._cramped_since: dict[str, tuple[int, float]] = {}
+        """Newest revisions that there is no room for beside the version before, by function id."""
         routes.on_worker = self._heard
         routes.on_worker_gone = self._backoff.gone
 
@@ -159,6 +163,31 @@ class Provisioner:
             del self._promised[function.id]
             raise self.room.none_for(function)
 
+    def roll_out(self, function: FunctionConfig) -> None:
+        """While the version before serves, have as many of the newest start as its running requests need."""
+        revision = function.version.revision
+        if not self._routes.rolls(function) or self.starts.count(function.id, revision):
+            return
+        running = sum(slot.in_flight for slot in self._routes.slots(function.id))
+        try:
+            self.start_newest(function)
+        except NoCapacity:
+            self._roll_out_in_place(function, running)
+            return
+        more = -(-running // function.limits.max_concurrency) - self.starts.count(function.id, revision)
+        for _ in range(min(more, function.limits.max_starts_in_flight - 1)):
+            self.try_again(function)
+
+    def _roll_out_in_place(self, function: FunctionConfig, running: int) -> None:
+        """Without room beside the old version, that goes first: when nothing runs on it, or after a while."""
+        revision, now_s = function.version.revision, self._clock.monotonic()
+        since = self._cramped_since.get(function.id)
+        if since is None or since[0] != revision:
+            since = self._cramped_since[function.id] = revision, now_s
+        if not running or now_s - since[1] >= ROOM_WITHIN_S:
+            self._routes.rollouts.takes_over(function)
+            self._routes.changed(function.id)
+
     def try_again(self, function: FunctionConfig) -> None:
         """Start the newest version although it failed before: it may have been bad luck."""
         self.starts.ask(function, function.version)
@@ -167,6 +196,7 @@ class Provisioner:
         """The function is there no more."""
         self._backoff.forget(function_id)
         self.room.forget(function_id)
+        self._cramped_since.pop(function_id, None)
         self._promised.pop(function_id, None)
 
     def _ask(self, function: FunctionConfig, count: int) -> None:

@@ -17,6 +17,8 @@ class Rollouts:
         self._again: set[str] = set()
         """Failed ones that are being started once more, by wish."""
         self._phases: dict[str, tuple[int, Mapping[str, float]]] = {}
+        self._serves: dict[str, int] = {}
+        """Revisions that took over when they were the newest."""
 
     def of(self, function: FunctionConfig) -> Rollout:
         revision = function.version.revision
@@ -32,6 +34,13 @@ class Rollouts:
     def is_broken(self, function: FunctionConfig) -> bool:
         """Whether the newest version did not start while an earlier one had."""
         return function.good is not None and self._failure(function) is not None
+
+    def is_pending(self, function: FunctionConfig) -> bool:
+        """Whether there is a good version before the newest, of which nothing has come yet."""
+        revision = function.version.revision
+        if function.good is None or function.good.revision >= revision:
+            return False
+        return self._serves.get(function.id) != revision and self._failure(function) is None
 
     def tried_again(self, function_id: str) -> None:
         """Somebody wants to know anew; until it is decided, what serves goes on serving."""
@@ -53,13 +62,19 @@ class Rollouts:
 
     def ready(self, function: FunctionConfig) -> None:
         """An instance of the newest version is there."""
+        self.takes_over(function)
         self._failed.pop(function.id, None)
         self._again.discard(function.id)
+
+    def takes_over(self, function: FunctionConfig) -> None:
+        """The newest serves from now on, ready or not."""
+        self._serves[function.id] = function.version.revision
 
     def forget(self, function_id: str) -> None:
         self._failed.pop(function_id, None)
         self._again.discard(function_id)
         self._phases.pop(function_id, None)
+        self._serves.pop(function_id, None)
 
     def _failure(self, function: FunctionConfig) -> JobReply | None:
         failed = self._failed.get(function.id)

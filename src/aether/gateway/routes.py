@@ -60,10 +60,17 @@ class RouteTable:
         return [slot.instance for slot in self.slots(function_id)]
 
     def serving(self, function: FunctionConfig) -> Version:
-        """The version that answers: the newest, or the last good one if the newest is broken."""
-        if function.good is not None and self.rollouts.is_broken(function):
+        """The version that answers: the newest, or the last good one if the newest is broken or to come."""
+        if function.good is not None and (self.rollouts.is_broken(function) or self.rolls(function)):
             return function.good
         return function.version
+
+    def rolls(self, function: FunctionConfig) -> bool:
+        """The newest version has no instance yet, and the good one before it has: that serves meanwhile."""
+        if function.good is None or not self.rollouts.is_pending(function):
+            return False
+        good = function.good.revision
+        return any(s.instance.revision == good and s.serves(good) for s in self.slots(function.id))
 
     def pick(self, function: FunctionConfig, avoid: Slot | None = None) -> Slot | None:
         """An instance with room, the less loaded of two random ones; one request more is counted on it."""
@@ -114,6 +121,7 @@ class RouteTable:
                 places = self._places[function_id] = Places()
             revision = self.serving(function).revision
             places.renew(self.slots(function_id), revision, function.limits.max_concurrency)
+        self._settling.look()
         self.on_change(function_id)
 
     async def follow(self, registry: Registry) -> None:
@@ -137,6 +145,15 @@ class RouteTable:
             if known is None or config is None:
                 return known is config
             return known == config or known.version.revision > config.version.revision
+
+        await self._settling.until(done)
+
+    async def rolled_out(self, function_id: str) -> None:
+        """Until what is the newest version then serves, or has failed, or nothing else could serve."""
+
+        def done() -> bool:
+            known = self._functions.get(function_id)
+            return known is None or not self.rolls(known)
 
         await self._settling.until(done)
 

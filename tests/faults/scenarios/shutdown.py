@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from tests.faults.stage import Platform, Stage
@@ -25,6 +26,7 @@ async def play(stage: Stage) -> None:
                 for _ in range(ROUNDS):
                     platform = await _again(stage, platform)
                     await platform.until(lambda it=platform: it.instances("steady"), 20, "an instance")
+                    await asyncio.sleep(2)
     finally:
         stage.problems += await platform.stop()
     stage.ledger.compare(platform.received())

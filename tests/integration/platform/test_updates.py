@@ -42,6 +42,28 @@ async def test_code_that_never_gets_ready_leaves_the_last_good_one_serving(platf
     assert answer.json()["instance_id"] == old
 
 
+async def test_calls_do_not_wait_for_new_code_while_the_old_is_there(platform):
+    await platform.deploy("hello", env_vars={"BEHAVE": "hello"})
+    old = (await platform.client.get("/functions/hello")).json()["instance_id"]
+    platform.behave["hello"] = Behaviour(boot_s=1.0)
+    upload = asyncio.ensure_future(platform.upload("hello", archive(handler_js="// another")))
+    routes = platform.embedded.gateway.routes
+    function_id = routes.find("hello").id
+    await platform.until(lambda: routes.rolls(routes.find("hello")))
+    assert (await platform.client.get("/functions/hello")).json()["instance_id"] == old
+    await upload
+    assert (await platform.client.get("/functions/hello")).json()["instance_id"] != old
+    await platform.until(lambda: len(routes.instances(function_id)) == 1)
+
+
+async def test_an_upload_that_does_not_start_says_so_in_its_answer(platform):
+    await platform.deploy("hello", env_vars={"BEHAVE": "good"})
+    await platform.client.get("/functions/hello")
+    platform.behave["good"] = Behaviour(exits_before_ready=True)
+    answer = await platform.upload("hello", archive(handler_js="// broken"))
+    assert "does not start with this code" in answer.json()["message"]
+
+
 async def test_deleting_a_function_stops_its_instances(platform):
     function_id = await platform.deploy("hello")
     await platform.client.get("/functions/hello")

@@ -213,11 +213,65 @@ async def test_an_instance_of_a_broken_version_that_comes_after_all_makes_it_ser
     assert parts.routes.serving(config).revision == 2
 
 
-async def test_an_old_version_gets_no_request_while_a_new_one_is_to_serve(parts):
-    config = await parts.put(function(revision=2, good=version(1)))
+async def test_the_good_version_serves_while_the_newest_starts_aside(parts):
     await parts.lease.put_instance(instance("old", revision=1))
-    await parts.until(lambda: parts.routes.instances("fn-1"))
+    config = await parts.put(function(revision=2, good=version(1)))
+    async with asyncio.timeout(5):
+        (claim,) = await taken(parts, 1)
+    assert claim.job.revision == 2
+    old = parts.routes.pick(config)
+    assert old.instance.instance_id == "old"
+    rolled_out = asyncio.ensure_future(parts.routes.rolled_out("fn-1"))
+    await asyncio.sleep(0)
+    assert not rolled_out.done()
+    await parts.lease.put_instance(instance("new", revision=2))
+    await rolled_out
+    assert parts.routes.pick(config).instance.instance_id == "new"
+
+
+async def test_no_version_goes_back_when_the_first_instance_of_the_newest_ends(parts):
+    await parts.lease.put_instance(instance("old", revision=1))
+    config = await parts.put(function(revision=2, good=version(1)))
+    await parts.lease.put_instance(instance("new", revision=2))
+    await parts.until(lambda: len(parts.routes.instances("fn-1")) == 2)
+    await parts.lease.remove_instance("fn-1", "new")
+    await parts.until(lambda: len(parts.routes.instances("fn-1")) == 1)
     assert parts.routes.pick(config) is None
+
+
+async def test_the_newest_starts_with_what_the_running_requests_need(parts):
+    await parts.lease.put_instance(instance("old", revision=1))
+    config = await parts.put(function(Limits(max_concurrency=2)))
+    await parts.until(lambda: parts.routes.ready(config))
+    assert all(parts.routes.pick(config) for _ in range(2))
+    await parts.lease.put_instance(instance("old-2", revision=1))
+    await parts.until(lambda: parts.routes.ready(config) == 2)
+    assert parts.routes.pick(config)
+    await parts.put(function(Limits(max_concurrency=2), revision=2, good=version(1)))
+    async with asyncio.timeout(5):
+        assert {claim.job.revision for claim in await taken(parts, 2)} == {2}
+    assert await parts.jobs.depth() == 0
+
+
+async def test_a_newest_version_that_fails_is_rolled_out_with_that(parts):
+    await parts.lease.put_instance(instance("old", revision=1))
+    config = await parts.put(function(revision=2, good=version(1)))
+    rolled_out = asyncio.ensure_future(parts.routes.rolled_out("fn-1"))
+    async with asyncio.timeout(5):
+        (claim,) = await taken(parts, 1)
+        await fail(claim)
+        await rolled_out
+    assert parts.routes.pick(config).instance.instance_id == "old"
+
+
+async def test_with_no_instance_of_the_good_version_requests_wait_for_the_newest(parts):
+    config = await parts.put(function(revision=2, good=version(1)))
+    await parts.routes.rolled_out("fn-1")
+    (task,) = await waiting(parts, config, 1)
+    (claim,) = await taken(parts, 1)
+    assert claim.job.revision == 2
+    await parts.lease.put_instance(instance("new", revision=2))
+    assert (await task).slot.instance.instance_id == "new"
 
 
 async def test_no_room_anywhere_is_no_capacity_at_once(parts):

@@ -30,7 +30,7 @@ from aether.ports.registry import Registry
 from aether.ports.vmm import Runtime
 
 _log = structlog.get_logger(__name__)
-_VERSION = ("runtime", "entrypoint", "vcpu", "memory_mb", "port", "env_vars")
+VERSION_FIELDS = ("runtime", "entrypoint", "vcpu", "memory_mb", "port", "env_vars")
 
 
 class Stores(Protocol):
@@ -95,7 +95,7 @@ class FunctionChanges:
         """Raises FunctionNotFound, InvalidRequest, NameTaken."""
         if "runtime" in given:
             self._runtime(given["runtime"])
-        wanted_version = {name: given[name] for name in _VERSION if name in given}
+        wanted_version = {name: given[name] for name in VERSION_FIELDS if name in given}
 
         def apply(current: Function) -> Function:
             return replace(

@@ -6,9 +6,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from aether.domain.rollout import Rollout, RolloutStatus
 from aether.gateway.api.answers import problems
 from aether.gateway.api.dependencies import Changes, Deps
-from aether.gateway.api.functions import FunctionId, find
+from aether.gateway.api.functions import FunctionId, find, rolled_out
 from aether.gateway.api.upload import received_archive
 from aether.gateway.api.views import CodeView
 from aether.images.code_image import build_code_image
@@ -41,7 +42,9 @@ _BODY: dict[str, Any] = {
 
 @router.post("/{function_id}/code", responses=problems(404, 413, 507), openapi_extra=_BODY)
 async def upload_code(function_id: FunctionId, request: Request, deps: Deps, changes: Changes) -> CodeView:
-    """Upload code. Requests after the answer are served by it; until then, by the code before."""
+    """Upload code. Where instances run the code before, that serves until an instance of the new is ready;
+    the answer comes then, or when the new code has failed to start, or after 10 seconds at most.
+    """
     function = await find(deps, function_id)
     async with received_archive(request, deps.work_dir, deps.max_archive_bytes) as upload:
         async with request.app.state.builds:
@@ -52,10 +55,17 @@ async def upload_code(function_id: FunctionId, request: Request, deps: Deps, cha
             current = await changes.put_code(function.id, image, upload.sha256)
         finally:
             image.path.unlink(missing_ok=True)
+    await rolled_out(deps, current)
     return CodeView(
-        message=f"{function.name} runs this code from now on",
+        message=_message(current.name, deps.rollout(current)),
         code_path=current.code_path,
         sha256=image.sha256,
         size_bytes=image.size_bytes,
         revision=current.version.revision,
     )
+
+
+def _message(name: str, rollout: Rollout) -> str:
+    if rollout.status is RolloutStatus.FAILED:
+        return f"{name} does not start with this code: {rollout.reason}"
+    return f"{name} runs this code from now on"

@@ -28,6 +28,10 @@ def _always_ready() -> str:
     return ""
 
 
+async def _at_once(_function_id: str) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiDependencies:
     functions: FunctionStore
@@ -48,6 +52,8 @@ class ApiDependencies:
     """How the newest version is doing."""
     start: Callable[[Function], None]
     """Asks for an instance of the newest version. Raises NoCode, NoCapacity."""
+    rolled_out: Callable[[str], Awaitable[None]] = _at_once
+    """Waits until a function's newest version serves, or has failed; at once where no other serves."""
     not_ready: Callable[[], str] = _always_ready
     """Why this gateway should get no traffic; empty when it should."""
     metrics: CollectorRegistry

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -10,6 +12,7 @@ from fastapi import APIRouter, Path, Request, Response
 from aether.domain.errors import FunctionNotFound
 from aether.domain.function import Function
 from aether.gateway.api.answers import problems
+from aether.gateway.api.changes import VERSION_FIELDS
 from aether.gateway.api.dependencies import ApiDependencies, Changes, Deps
 from aether.gateway.api.models import FunctionCreate, FunctionUpdate
 from aether.gateway.api.paging import MAX_PAGE, Cursor, Limit, page
@@ -18,6 +21,8 @@ from aether.gateway.api.views import FunctionView
 router = APIRouter(prefix="/api/functions", tags=["functions"])
 
 FunctionId = Annotated[str, Path(description="An id (`fn-…`) or a name")]
+ROLL_OUT_WITHIN_S = 10.0
+"""Who changes what serves is answered when it does: callers of both see the change in order."""
 _NAMEABLE = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
 
 
@@ -29,6 +34,13 @@ async def find(deps: ApiDependencies, id_or_name: str) -> Function:
 
 def _view(deps: ApiDependencies, function: Function) -> FunctionView:
     return FunctionView.of(function, deps.rollout(function))
+
+
+async def rolled_out(deps: ApiDependencies, function: Function) -> None:
+    """Where an older version serves meanwhile, wait until this one does, or has failed; not for ever."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ROLL_OUT_WITHIN_S):
+            await deps.rolled_out(function.id)
 
 
 def require_nameable(id_or_name: str) -> None:
@@ -64,9 +76,12 @@ async def get_function(function_id: FunctionId, deps: Deps) -> FunctionView:
 async def update_function(
     function_id: FunctionId, wanted: FunctionUpdate, deps: Deps, changes: Changes
 ) -> FunctionView:
-    """Change fields. Where that changes what instances run, they are replaced."""
+    """Change fields. Where that changes what instances run, they are replaced, as by an upload of code."""
     require_nameable(function_id)
-    return _view(deps, await changes.update(function_id, wanted.given()))
+    function = await changes.update(function_id, wanted.given())
+    if wanted.model_fields_set.intersection(VERSION_FIELDS):
+        await rolled_out(deps, function)
+    return _view(deps, function)
 
 
 @router.post("/{function_id}/start", status_code=202, responses=problems(404, 409, 503))
