@@ -16,6 +16,9 @@ class Network:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.refuses = False
+        self.flows = asyncio.Event()
+        """Cleared, nothing passes, and nobody is told."""
+        self.flows.set()
         self.port = 0
         self.connections = 0
 
@@ -37,8 +40,8 @@ class Network:
             self._writers.add(back)
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(_copy(reader, back))
-                    group.create_task(_copy(there, writer))
+                    group.create_task(self._copy(reader, back))
+                    group.create_task(self._copy(there, writer))
             finally:
                 self._writers.discard(back)
                 back.transport.abort()
@@ -49,19 +52,19 @@ class Network:
             writer.transport.abort()
             self._tasks.discard(task)
 
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self.flows.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
+
     async def end(self) -> None:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.transport.abort()
 
 
 @asynccontextmanager

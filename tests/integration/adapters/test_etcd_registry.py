@@ -439,6 +439,18 @@ class TestEndpoints:
             await EtcdRegistry(asking).view()
         assert len((await EtcdRegistry(asking).view()).entries) == 1
 
+    async def test_member_that_comes_to_hang_costs_one_call(self, etcd_server, stack):
+        net = await stack.enter_async_context(network(etcd_server.port))
+        endpoints = [f"127.0.0.1:{net.port}", etcd_server.url]
+        gateway = await stack.enter_async_context(aclosing(JsonGateway(endpoints, call_within_s=0.5)))
+        registry = EtcdRegistry(gateway)
+        await asyncio.gather(*(registry.put_function(a_config(n)) for n in range(5)))
+        assert net.connections > 2
+        net.flows.clear()
+        with pytest.raises(StoreUnavailable):
+            await registry.put_function(a_config(6))
+        await registry.put_function(a_config(7))
+
     async def test_key_that_is_no_text_is_passed_over(self, gateway, stack):
         registry = await stack.enter_async_context(aclosing(EtcdRegistry(gateway, page=1)))
         for key in (b"/workers/\xff\xfe", b"/workers/\xff\xff", b"/functions/\x00\x80/instances/\xff"):

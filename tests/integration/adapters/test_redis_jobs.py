@@ -12,6 +12,7 @@ from tests.integration.edge.conftest import make_certificate
 from tests.proxies import network
 
 from aether.adapters.redis.clients import RedisClients
+from aether.adapters.redis.job_form import dump_reply
 from aether.adapters.redis.job_queue import RedisJobQueue
 from aether.adapters.redis.notifications import RedisNotifications
 from aether.domain.errors import QueueFull, StoreUnavailable
@@ -107,6 +108,13 @@ async def within(seconds, awaitable):
         return await awaitable
 
 
+async def next_millisecond(redis):
+    """Entries of a stream are told apart by it, also over a flush."""
+    begun = now = await redis.time()
+    while now[0] == begun[0] and now[1] // 1000 == begun[1] // 1000:
+        now = await redis.time()
+
+
 class TestShapes:
     async def test_job_on_the_wire_is_the_contracts(self, queue, redis):
         await queue.submit(a_job("req-1"))
@@ -142,6 +150,9 @@ class TestShapes:
         assert (job.code_sha256, job.reply_to, job.remaining_ms) == ("", "", 30_000)
         await claim.reply(a_reply())
         await claim.give_back()
+        lying = json.loads(await redis.lindex(SHARED, -1))
+        assert lying["remaining_ms"] == 30_000  # from when it was first taken
+        assert lying["enqueued_at"] > 0
         again = await queue.take("wrk-2")
         assert 0 < again.job.remaining_ms <= 30_000
         assert again.job.env_vars == job.env_vars
@@ -243,6 +254,21 @@ class TestDeath:
         taken = [(await within(1, queue.take("wrk-1"))).job.request_id for _ in range(2)]
         assert taken == ["req-2", "req-1"]
 
+    async def test_placed_jobs_stay_with_a_worker_that_lives_on_in_another_process(self, queue, clients):
+        before = RedisJobQueue(clients)
+        await queue.submit(a_job("req-1"))
+        await before.take("wrk-1")
+        waiting = asyncio.ensure_future(queue.take("wrk-1"))
+        await queue.submit(a_job("req-2"), worker_id="wrk-1")
+        claim = await waiting
+        await queue.submit(a_job("req-3"), worker_id="wrk-1")
+        await before.aclose()
+        other = await queue.take("wrk-2")
+        assert (claim.job.request_id, other.job.request_id) == ("req-2", "req-1")
+        with pytest.raises(TimeoutError):
+            await within(0.1, queue.take("wrk-2"))
+        assert (await queue.take("wrk-1")).job.request_id == "req-3"
+
     async def test_take_cut_in_the_middle_loses_no_job(self, queue, another_queue):
         theirs, net = another_queue
         async with asyncio.timeout(30):
@@ -336,12 +362,29 @@ class TestAbsence:
             claim = await queue.take("wrk-1")
             await claim.reply(a_reply("req-1"))
             assert (await anext(replies)).request_id == "req-1"
+            await next_millisecond(redis)
             await redis.flushall()
             await claim.reply(a_reply("req-2"))
             assert (await within(10, anext(replies))).request_id == "req-2"
             assert not await claim.held()
         await queue.submit(a_job("req-3"))
         assert (await within(5, queue.take("wrk-1"))).job.request_id == "req-3"
+
+    async def test_replies_of_a_redis_whose_clock_is_behind_are_heard(self, queue, another_queue, clients):
+        theirs, net = another_queue
+        async with aclosing(theirs.replies("gateway-1")) as replies:
+            await queue.submit(a_job())
+            claim = await queue.take("wrk-1")
+            await theirs.submit(a_job("req-2"))  # and so they listen
+            await claim.reply(a_reply("req-1"))
+            assert (await anext(replies)).request_id == "req-1"
+            net.refuses = True
+            net.cut()
+            await clients.commands.delete("aether:replies:gateway-1")
+            reply = {"reply": dump_reply(a_reply("req-2"))}
+            await clients.commands.xadd("aether:replies:gateway-1", reply, id="1-1")
+            net.refuses = False
+            assert (await within(5, anext(replies))).request_id == "req-2"
 
     async def test_password_is_used_and_a_wrong_one_said(self, redis, redis_server):
         await redis.config_set("requirepass", "s3cret")
