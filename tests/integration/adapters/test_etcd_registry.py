@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 from tests.integration.edge.conftest import make_certificate, trusting
 from tests.proxies import network
 
+from aether.adapters.etcd.answers import text
 from aether.adapters.etcd.entries import dump
-from aether.adapters.etcd.json_gateway import Credentials, JsonGateway, text
+from aether.adapters.etcd.json_gateway import Credentials, JsonGateway
 from aether.adapters.etcd.registry import EtcdRegistry
 from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig, Limits, Version

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 
-from aether.adapters.etcd.json_gateway import JsonGateway, plain, text
+from aether.adapters.etcd.answers import plain, text
+from aether.adapters.etcd.json_gateway import JsonGateway
 
 KEY = "/aether/history"
 

@@ -5,30 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from base64 import b64decode, b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from aether.adapters.etcd.answers import UNAUTHENTICATED, Refused, away, checked, result_of
 from aether.adapters.etcd.connection import BROKEN, Connection, Endpoint
-from aether.domain.errors import StoreUnavailable
-
-NOT_FOUND, OUT_OF_RANGE, UNAUTHENTICATED = 5, 11, 16
-"""gRPC status codes: of a lease that is gone, of a compacted revision, of a token that is no longer good."""
-_UNAVAILABLE = {1, 4, 8, 14}
-"""cancelled, deadline exceeded, resource exhausted, unavailable (no leader): later it may go."""
 
 CONNECT_WITHIN_S = 2.0
 CALLS_AT_ONCE = 16
-
-
-class Refused(StoreUnavailable):
-    """etcd answered, and will not do it."""
-
-    def __init__(self, call: str, code: int, reason: str) -> None:
-        super().__init__(f"etcd refused {call}: {reason}", component="registry")
-        self.grpc_code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +24,6 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials(user={self.user!r}, password='***')"
-
-
-def text(value: str | bytes) -> str:
-    """As the gateway wants bytes: base64."""
-    return b64encode(value.encode() if isinstance(value, str) else value).decode()
-
-
-def plain(value: str) -> bytes:
-    return b64decode(value)
 
 
 class JsonGateway:
@@ -84,7 +61,7 @@ class JsonGateway:
                     self._token = ""
                     return await self._call(name, request)
         except TimeoutError:
-            raise _away(name, f"no answer within {self._call_within_s:g} s") from None
+            raise away(name, f"no answer within {self._call_within_s:g} s") from None
 
     async def stream(self, name: str, request: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Results as they come, until the stream is closed or breaks, which raises StoreUnavailable.
@@ -101,7 +78,7 @@ class JsonGateway:
                     async with asyncio.timeout(None if begun else self._call_within_s):
                         line = await anext(lines)
                     if line.strip():
-                        yield _result(name, json.loads(line))
+                        yield result_of(name, json.loads(line))
                         begun = True
         except Refused as refused:
             if refused.grpc_code == UNAUTHENTICATED:
@@ -109,7 +86,7 @@ class JsonGateway:
             raise
         except (StopAsyncIteration, *BROKEN) as error:
             self._avoid(connection)
-            raise _away(name, f"the stream broke: {error!r}") from error
+            raise away(name, f"the stream broke: {error!r}") from error
         finally:
             connection.abort()
 
@@ -119,14 +96,14 @@ class JsonGateway:
 
     async def _call(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
         headers = await self._headers()
-        return _checked(name, await self._post(name, request, headers))
+        return checked(name, await self._post(name, request, headers))
 
     async def _headers(self) -> dict[str, str]:
         if self._credentials is None:
             return {}
         if not self._token:
             asked = {"name": self._credentials.user, "password": self._credentials.password}
-            answer = _checked("auth/authenticate", await self._post("auth/authenticate", asked, {}))
+            answer = checked("auth/authenticate", await self._post("auth/authenticate", asked, {}))
             self._token = answer["token"]
         return {"Authorization": self._token}
 
@@ -140,7 +117,7 @@ class JsonGateway:
                 except BROKEN as error:
                     # Nothing that is asked here does harm when it is done twice.
                     if not kept:
-                        raise _away(name, repr(error)) from error
+                        raise away(name, repr(error)) from error
 
     @asynccontextmanager
     async def _connection(self, name: str) -> AsyncIterator[Connection]:
@@ -183,33 +160,4 @@ class JsonGateway:
             else:
                 self._endpoints.sort(key=lambda other: other != endpoint)
                 return connection
-        raise _away(name, "; ".join(reasons))
-
-
-def _checked(name: str, answer: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(answer)
-    except ValueError as error:
-        raise _away(name, f"an answer that is not JSON: {answer[:100]!r}") from error
-    if not isinstance(fields, dict):
-        raise _away(name, f"an answer that is no object: {answer[:100]!r}")
-    if "result" in fields or "error" in fields:
-        return _result(name, fields)
-    return dict(fields)
-
-
-def _result(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    error = fields.get("error")
-    if error is None:
-        return dict(fields["result"])
-    # In a stream it is an object; for a call, its fields lie beside it.
-    details: Mapping[str, Any] = error if isinstance(error, dict) else fields
-    code = int(details.get("grpc_code") or details.get("code") or 2)
-    reason = str(details.get("message", error))
-    if code in _UNAVAILABLE:
-        raise _away(name, reason)
-    raise Refused(name, code, reason)
-
-
-def _away(name: str, reason: str) -> StoreUnavailable:
-    return StoreUnavailable(f"etcd does not answer {name}: {reason}", component="registry")
+        raise away(name, "; ".join(reasons))

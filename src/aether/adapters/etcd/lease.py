@@ -8,8 +8,9 @@ from contextlib import suppress
 
 import structlog
 
+from aether.adapters.etcd.answers import NOT_FOUND, Refused
 from aether.adapters.etcd.entries import dump, key_of
-from aether.adapters.etcd.json_gateway import NOT_FOUND, JsonGateway, Refused
+from aether.adapters.etcd.json_gateway import JsonGateway
 from aether.adapters.etcd.wanted import Wanted
 from aether.domain.errors import StoreUnavailable
 from aether.domain.instance import Instance

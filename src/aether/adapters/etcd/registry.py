@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aether.adapters.etcd import history, revisions
+from aether.adapters.etcd.answers import OUT_OF_RANGE, Refused, plain, text
 from aether.adapters.etcd.entries import PREFIXES, SetAside, dump, is_ours, load
-from aether.adapters.etcd.json_gateway import OUT_OF_RANGE, JsonGateway, Refused, plain, text
+from aether.adapters.etcd.json_gateway import JsonGateway
 from aether.adapters.etcd.lease import EtcdLease
 from aether.adapters.etcd.watch import EtcdWatch
 from aether.domain.errors import StoreUnavailable

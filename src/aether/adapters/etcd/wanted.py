@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-from aether.adapters.etcd.json_gateway import NOT_FOUND, JsonGateway, Refused, text
+from aether.adapters.etcd.answers import NOT_FOUND, Refused, text
+from aether.adapters.etcd.json_gateway import JsonGateway
 from aether.domain.errors import StoreUnavailable
 
 log = structlog.get_logger()

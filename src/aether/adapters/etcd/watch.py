@@ -12,8 +12,9 @@ from typing import Any, Self
 import structlog
 
 from aether.adapters.etcd import entries, history, revisions
+from aether.adapters.etcd.answers import plain, text
 from aether.adapters.etcd.entries import SetAside
-from aether.adapters.etcd.json_gateway import JsonGateway, plain, text
+from aether.adapters.etcd.json_gateway import JsonGateway
 from aether.domain.errors import StoreUnavailable
 from aether.ports.registry import Change
 
