@@ -16,7 +16,8 @@ LONG_RATE = 2.0
 LONG_MS = 3000
 LIMITS = {"timeout_s": DEADLINE_S, "min_instances": 2, "target_concurrency": 8}
 
-NEVER_READY_S = 12.0
+NEVER_READY_S = 3.0
+"""Beside the time that the update itself waits for it."""
 VM_DEADLINE_S = 40.0
 VM_RATE = 15.0
 FAILED_WITHIN_S = 90.0
