@@ -207,6 +207,7 @@ class Embedded:
                 start=lambda function: self.gateway.activator.start_newest(function.to_config()),
                 rolled_out=self.gateway.routes.rolled_out,
                 not_ready=self.gateway.not_ready,
+                stopping=self.gateway.stopping,
                 metrics=self.gateway.metrics.registry,
                 vmm=self._vmm.name,
                 accel=self._vmm.accel,

@@ -77,7 +77,8 @@ class Gateway:
         self._neighbours = neighbours
         self._registry = registry
         self._clock = clock
-        self._stopping = False
+        self.stopping = asyncio.Event()
+        """Set when it begins to stop: from then on it waits for what runs."""
         self.routes = RouteTable(settings.base_domain)
         self.activator = Activator(self.routes, jobs, clock, gateway_id=new_id("gw"))
         self._good_versions = GoodVersions(functions, registry)
@@ -89,7 +90,7 @@ class Gateway:
 
     def not_ready(self) -> str:
         """Why this gateway should get no traffic; empty when it should."""
-        if self._stopping:
+        if self.stopping.is_set():
             return "it is stopping"
         if not self.routes.workers:
             return "no worker is there"
@@ -155,7 +156,7 @@ class Gateway:
                 assert not isinstance(address, str)
                 on_ready(address)
                 await stop.wait()
-                self._stopping = True
+                self.stopping.set()
                 drained = relay.drain(self._settings.drain_timeout_s, idle_grace_s=IDLE_GRACE_S)
                 await _unless(hurry or asyncio.Event(), drained)
                 self.activator.give_up()

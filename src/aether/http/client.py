@@ -214,7 +214,7 @@ class ClientConnection(HeldProtocol):
         if not exchange.keep_alive:
             self.end(linger=unread or bool(self._pending))
             return
-        self.due_at = self.relay.loop.time() + self.relay.limits.keepalive_timeout_s
+        self.due_at = self.relay.loop.time() + self.relay.idle_limit_s
         if self._pending:
             self.relay.loop.call_soon(self._next)
         if self.held:

@@ -51,6 +51,8 @@ class Relay:
         self.trusts = trusts
         self.loop = asyncio.get_running_loop()
         self.draining = False
+        self.idle_limit_s = self.limits.keepalive_timeout_s
+        """How long a client's connection stays between requests."""
         self.in_flight = 0
         """Requests that have begun and not ended, tunnels included."""
         self.supervisor = Supervisor(self.loop)
@@ -92,6 +94,7 @@ class Relay:
         True when all ended by themselves and were written out; the rest is left running for `close`.
         """
         self.draining = True
+        self.idle_limit_s = idle_grace_s
         for late in self._listening.close():
             self._begin(late, idle_grace_s)
         for client in list(self._clients):

@@ -40,6 +40,7 @@ async def test_invocations_come_newest_first_in_pages(platform, api, make):
         "call_id": "", "id": "call-0", "function_id": function_id, "status": "success", "duration_ms": 7,
         "started_at": "2026-01-31T12:00:00Z", "error_message": None, "instance_id": None,
         "http_status": 200, "method": "", "path": "", "cold": True, "phases": {"fn": 6.5},
+        "attempts": 0,
     }  # fmt: skip
 
 

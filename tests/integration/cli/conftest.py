@@ -14,6 +14,7 @@ from aether.cli.data_dir import locked, socket_directory
 from aether.cli.embedded import Embedded, open_stores
 from aether.cli.main import main
 from aether.cli.settings import load_settings
+from aether.ports.function_logs import LogRecord
 from aether.ports.vmm import MachineSpec, Runtime
 from aether.vmm.simulated import Behaviour, SimulatedVmm
 
@@ -69,11 +70,24 @@ class Running:
         self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
         with locked(self.settings.data_dir), socket_directory(self.settings.sockets):
             async with open_stores(self.settings) as stores:
+                self.logs = stores.logs
                 await Embedded(self.settings, stores, self.vmm, {"node": NODE}).run(self.stop, self._is_ready)
 
     def _is_ready(self, address: tuple[str, int]) -> None:
         self.address = address
         self.ready.set()
+
+    def start(self) -> Platform:
+        self.thread.start()
+        assert self.ready.wait(STARTS_WITHIN_S), "the platform did not start"
+        if self.failure is not None:
+            raise self.failure
+        host, port = self.address
+        return Platform(f"http://{host}:{port}", self.settings.data_dir)
+
+    def print_line(self, record: LogRecord) -> None:
+        """As one of its instances would."""
+        self.loop.call_soon_threadsafe(self.logs.append, record)
 
     def end(self) -> None:
         if self.thread.is_alive():
@@ -88,13 +102,8 @@ def platform(tmp_path_factory) -> Iterator[Platform]:
     # In this process its log would get among what commands print.
     log = (folder / "log").open("w")
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(log))
-    running.thread.start()
     try:
-        assert running.ready.wait(STARTS_WITHIN_S), "the platform did not start"
-        if running.failure is not None:
-            raise running.failure
-        host, port = running.address
-        yield Platform(f"http://{host}:{port}", running.settings.data_dir)
+        yield running.start()
     finally:
         running.end()
         structlog.reset_defaults()

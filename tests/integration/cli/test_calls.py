@@ -5,8 +5,14 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
+from tests.integration.cli.conftest import Running
+
+from aether.cli.client import Client
+from aether.cli.data_dir import api_key
+from aether.ports.function_logs import LogRecord
 
 
 def test_invoke_sends_what_is_asked_for(aether, hello):
@@ -159,3 +165,25 @@ def test_follow_shows_lines_as_they_come_until_interrupted(aether, platform, hel
         following.send_signal(2)
         _, err = following.communicate(timeout=20)
     assert (following.returncode, err) == (130, "")
+
+
+@pytest.mark.usefixtures("platform")  # which has the log of this process' platforms written elsewhere
+def test_follow_says_that_the_platform_stops(tmp_path):
+    running = Running(tmp_path)
+    try:
+        own = running.start()
+        with Client(own.url, api_key(own.data_dir)) as client:
+            function = client.create({"name": "hello", "runtime": "node"})
+        environment = {**os.environ, "AETHER_URL": own.url, "AETHER_DATA_DIR": str(own.data_dir)}
+        with subprocess.Popen(
+            [sys.executable, "-m", "aether.cli", "logs", "hello", "-f"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        ) as following:  # fmt: skip
+            at = datetime.now(UTC)
+            running.print_line(LogRecord(function["id"], "inst-1", "stdout", "from the function", at))
+            assert "from the function" in following.stdout.readline()  # in the tail, or followed
+            running.end()
+            _, err = following.communicate(timeout=20)
+        assert (following.returncode, err) == (0, "The platform ended the stream of lines: it is stopping.\n")
+    finally:
+        running.end()

@@ -93,6 +93,6 @@ async def platform(vmm: QemuVmm, guest_images: Images, tmp_path: Path) -> AsyncI
         async with httpx.AsyncClient(
             base_url=f"http://{host}:{port}", headers=headers, timeout=90, trust_env=False
         ) as client:
-            yield Platform(client, embedded, stores, stop, settings.data_dir)
+            yield Platform(client, embedded, stores, stop, run.done, settings.data_dir)
             stop.set()
         await run

@@ -53,6 +53,22 @@ async def test_connection_that_was_idle_takes_one_more_request_within_its_grace(
     assert await drained
 
 
+async def test_an_answer_that_began_before_the_drain_holds_it_up_no_longer_than_it_lasts(
+    relay, backend, connect
+):
+    started = await relay()
+    client = await connect(started)
+    client.send(GET)
+    upstream = await backend.peer()
+    await upstream.head()
+    upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+    assert b"Connection: close" not in await client.head()  # so the client keeps its connection
+    drained = asyncio.ensure_future(started.drain(WAIT_S, idle_grace_s=0.3))
+    upstream.send(b"k")
+    assert await client.rest() == b"ok"
+    assert await drained
+
+
 async def test_one_who_has_connected_when_listening_ends_is_served(relay, backend):
     started = await relay()
     with socket.create_connection(started.address) as client:

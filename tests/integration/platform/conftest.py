@@ -41,6 +41,7 @@ class Platform:
     embedded: Embedded
     stores: Stores
     stop: asyncio.Event
+    ended: Callable[[], bool]
     data_dir: Path
     behave: dict[str, Behaviour] = field(default_factory=dict)
 
@@ -89,7 +90,7 @@ async def running(
             timeout=30,
         )
         async with client:
-            yield Platform(client, embedded, stores, stop, data_dir)
+            yield Platform(client, embedded, stores, stop, run.done, data_dir)
             stop.set()
         await run
 

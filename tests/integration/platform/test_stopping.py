@@ -37,6 +37,16 @@ async def test_a_kept_connection_takes_one_more_call_and_is_told_that_it_was_the
     assert (answer.status_code, answer.headers["connection"]) == (200, "close")
 
 
+async def test_followed_logs_end_and_hold_nothing_up(platform):
+    await platform.deploy("hello")
+    async with platform.client.stream("GET", "/api/functions/hello/logs?follow") as followed:
+        assert followed.status_code == 200
+        platform.stop.set()
+        async with asyncio.timeout(5):  # its drain time is 35 s
+            assert await followed.aread() == b""  # the regular end of a chunked body: httpx minds any other
+    await platform.until(platform.ended, within_s=10)
+
+
 async def test_it_takes_no_traffic_when_every_worker_drains(platform):
     await platform.until(lambda: platform.embedded.gateway.routes.workers)
     assert (await platform.client.get("/readyz")).status_code == 200

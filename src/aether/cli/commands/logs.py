@@ -50,7 +50,7 @@ def logs(
     name
         Name or id of the function.
     follow
-        Go on with new lines as they come, until Ctrl-C.
+        Go on with new lines as they come, until Ctrl-C, or until the platform stops.
     since
         Only lines newer than this: `90s`, `10m`, `2h`, `1d` ago, or an RFC 3339 time.
     call_id
@@ -65,6 +65,8 @@ def logs(
         lines = _lines(client, name, limit=limit, since=moment, call_id=call_id, follow=follow)
         for line in lines:
             print(_json_line(line) if json else _text_line(line), flush=follow)
+    if follow:
+        output.say("The platform ended the stream of lines: it is stopping.")
 
 
 def _lines(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,8 @@ class ApiDependencies:
     """Waits until a function's newest version serves, or has failed; at once where no other serves."""
     not_ready: Callable[[], str] = _always_ready
     """Why this gateway should get no traffic; empty when it should."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the gateway begins to stop: what has no end of its own ends."""
     metrics: CollectorRegistry
     vmm: str = ""
     accel: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -20,6 +20,8 @@ from aether.gateway.api.functions import FunctionId, find
 from aether.gateway.api.paging import Cursor, Limit, page
 from aether.gateway.api.times import QueryTime
 from aether.gateway.api.views import InstanceView, InvocationView, LogView
+from aether.ports.feed import Feed
+from aether.ports.function_logs import LogRecord
 
 router = APIRouter(prefix="/api/functions", tags=["functions"])
 
@@ -86,7 +88,8 @@ async def read_logs(
 ) -> Response | list[LogView]:
     """What its instances printed, oldest first.
 
-    With `?follow` it does not end: these lines, then each one as it comes, as server-sent events.
+    With `?follow` it goes on until the platform stops: these lines, then each one as it comes, as
+    server-sent events.
     """
     function = await find(deps, function_id)
     if follow in ("", "1", "true"):
@@ -101,7 +104,7 @@ async def _follow(
     deps: ApiDependencies, function_id: str, limit: int, since: datetime | None, call_id: str | None
 ) -> AsyncIterator[bytes]:
     """The tail, then every line from then on: none missing between the two, and none twice."""
-    async with aclosing(deps.logs.follow(function_id)) as lines:
+    async with aclosing(deps.logs.follow(function_id)) as lines, _closed_by(deps.stopping, lines):
         tail = await deps.logs.tail(function_id, limit, since, call_id)
         for record in tail:
             yield _event(LogView.of(record))
@@ -122,6 +125,22 @@ async def _follow(
             wanted = call_id is None or record.call_id == call_id
             if wanted and (since is None or record.at >= since):
                 yield _event(LogView.of(record))
+
+
+@asynccontextmanager
+async def _closed_by(stopping: asyncio.Event, lines: Feed[LogRecord]) -> AsyncIterator[None]:
+    """A stop waits for answers to end, and this one has no other end."""
+
+    async def close() -> None:
+        await stopping.wait()
+        await lines.aclose()
+
+    closing = asyncio.ensure_future(close())
+    try:
+        yield
+    finally:
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
 
 
 def _event(line: LogView) -> bytes:
