@@ -17,7 +17,8 @@ def keep(function: FunctionConfig, activity: Activity, policy: Policy) -> Keep:
     if not learns(function):
         return Keep.fixed(function.limits)
     if activity.came:
-        policy.called(function.id, activity.idle_ended_s, activity.at_s)
+        kept_s = function.limits.scale_to_zero_after_s
+        policy.called(function.id, activity.idle_ended_s, activity.at_s, kept_s)
     since_s = activity.idle_since_s
     if since_s is None:
         return Keep.fixed(function.limits)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.unit.controller.conftest import busy, function, idle
 
@@ -17,10 +19,14 @@ class Windows:
     def __init__(self, *windows: tuple[float, float]) -> None:
         self._plan = Plan(windows)
         self.heard: list[float | None] = []
+        self.fixed: list[float] = []
         self.forgotten: list[str] = []
 
-    def called(self, function_id: str, idle_s: float | None, at_s: float) -> None:
+    def called(
+        self, function_id: str, idle_s: float | None, at_s: float, fixed_keep_s: float = 300.0
+    ) -> None:
         self.heard.append(idle_s)
+        self.fixed.append(fixed_keep_s)
 
     def plan(self, function_id: str, idle_since_s: float) -> Plan:
         return self._plan
@@ -74,16 +80,17 @@ async def test_one_that_was_never_called_gets_no_instance_ahead(make):
     assert await cluster.started() == {}
 
 
-async def test_the_policy_hears_how_long_it_was_idle(make):
+async def test_the_policy_hears_how_long_it_was_idle_and_what_the_fixed_rule_would_have_done(make):
     policy = Windows((0, 1000))
     cluster = await make(keep_alive=policy)
-    await cluster.put(function(limits=LEARNED))
+    await cluster.put(function(limits=replace(LEARNED, scale_to_zero_after_s=45.0)))
     await cluster.ready("a", idle(0.5, calls=3))
     await cluster.second()
     for second in range(1, 8):
         await cluster.second({"a": idle(second, calls=3)})
     await cluster.second({"a": idle(0.3, calls=5)})
     assert policy.heard == [pytest.approx(8.5)]
+    assert policy.fixed == [45.0]
 
 
 async def test_what_was_learned_of_a_function_goes_with_it(make):

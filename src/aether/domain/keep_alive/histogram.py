@@ -17,6 +17,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from aether.domain.keep_alive.plan import Plan
+from aether.domain.keep_alive.rules import SEED_KEEP_S
 
 BIN_S = 60.0
 BINS = 240
@@ -89,7 +90,13 @@ class HybridHistogram:
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
 
-    def called(self, function_id: str, idle_s: float | None, at_s: float) -> None:  # noqa: ARG002 - only how long counts
+    def called(
+        self,
+        function_id: str,
+        idle_s: float | None,
+        at_s: float,  # noqa: ARG002 - only how long counts
+        fixed_keep_s: float = SEED_KEEP_S,  # noqa: ARG002 - the paper compares with nothing
+    ) -> None:
         if idle_s is not None:
             self._seen.setdefault(function_id, _Seen()).add(idle_s)
 

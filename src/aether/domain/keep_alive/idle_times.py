@@ -17,8 +17,9 @@ EDGES_S = tuple(2.0 ** (n / 2) - 1.0 for n in range(INTERVALS + 1))
 """From 0 to LONGEST_S: 0.4, 1, 1.8, 3 … 16383."""
 LONGEST_S = 14_400.0
 """No instance is on for longer without a request."""
-FORGET = 1.0 / 96
-"""Share of its weight that an idle time loses with every one that follows."""
+FORGET = 1.0 / 500
+"""Share of its weight that an idle time loses with every one that follows. Hundreds count, since those
+between bursts of fifty calls are two in a hundred."""
 _RENORMALISE_AT = 1e6
 
 PRIOR_WEIGHT = 1.5
@@ -58,9 +59,7 @@ class IdleTimes:
             self._beyond += self._weight
         else:
             self._ended[index] += self._weight
-            if foretold:
-                self._calls[index] /= 2  # those of before were of the same kind, likely
-            else:
+            if not foretold:
                 self._calls[index] += self._weight
             self._inside_s[index] += self._weight * (idle_s - EDGES_S[index])
         if self._weight > _RENORMALISE_AT:

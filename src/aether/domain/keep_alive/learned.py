@@ -3,8 +3,9 @@
 One price, in calls per idle second, holds for all functions: an instance stays, or comes back ahead of a
 call, as long as the chance of a call in the next second is above it (idle_times), or one is due (rhythm).
 So idle seconds go to the functions where each of them saves most cold starts. The price follows an account:
-it rises when idle instances have cost more than the fixed rule would have for the same calls, and falls when
-less. So learning costs no more instance-seconds than the fixed rule does, whatever the traffic.
+it rises when idle instances have cost more than the fixed rule would have for the same calls, each function
+with its own time, and falls when less. So learning costs no more instance-seconds than the fixed rule does,
+whatever the traffic.
 
 State is in memory, bounded, and begins anew with the process. A function that nothing is known of gets what
 the price makes of the prior, some minutes.
@@ -20,7 +21,7 @@ from aether.domain.keep_alive.rhythm import Rhythm
 from aether.domain.keep_alive.rules import SEED_KEEP_S
 
 FUNCTIONS = 10_000
-"""Remembered at most, some two kilobytes each; those that were not called for longest are forgotten first."""
+"""Remembered at most, some five kilobytes each; those that were not called for longest are forgotten first."""
 FIRST_PRICE = 1 / 600
 CHEAPEST, DEAREST = 1 / 3600, 1 / 60
 """However much is left in the account, an hour of idleness has to save one cold start."""
@@ -39,26 +40,56 @@ SPENDS = 0.98
 """Of what the fixed rule would have spent."""
 
 
-class _Function:
-    __slots__ = ("idle", "look_in", "plan", "price", "rhythm")
+class _Planned:
+    """Idle times of one kind, with what was made of them last."""
+
+    __slots__ = ("_look_in", "_plan", "_price", "idle")
 
     def __init__(self) -> None:
         self.idle = IdleTimes()
+        self._plan: Plan | None = None
+        self._price = 0.0
+        self._look_in = 0
+
+    def add(self, idle_s: float, *, foretold: bool) -> None:
+        self.idle.add(idle_s, foretold=foretold)
+        self._look_in -= 1
+
+    def plan(self, price: float) -> Plan:
+        moved = max(self._price, price) > PRICE_MOVED * min(self._price, price)
+        if self._plan is None or self._look_in <= 0 or moved:
+            self._plan = _at_least(self.idle.plan(price, LEAST_OFF_S))
+            self._price = price
+            self._look_in = self.idle.seen // LOOK_AGAIN
+        return self._plan
+
+
+class _Function:
+    __slots__ = ("any_time", "beside_rhythm", "rhythm")
+
+    def __init__(self) -> None:
         self.rhythm = Rhythm()
-        self.plan: Plan | None = None
-        self.price = 0.0
-        self.look_in = 0
+        self.any_time = _Planned()
+        """Idle times that began with no call due."""
+        self.beside_rhythm: _Planned | None = None
+        """Those that began with one due: what else may come. Most functions have none."""
+
+    def planned(self) -> _Planned:
+        """For idle times like the one that is, or comes."""
+        if self.rhythm.next_call is None:
+            return self.any_time
+        if self.beside_rhythm is None:
+            self.beside_rhythm = _Planned()
+        return self.beside_rhythm
 
 
 class Learned:
     """The policy for all functions that share its account.
 
-    `fixed_keep_s` is the time that the fixed rule keeps a function's last instance for, and `spends` the
-    share of its idle seconds that may be spent.
+    `spends` is the share of the fixed rule's idle seconds that may be spent.
     """
 
-    def __init__(self, fixed_keep_s: float = SEED_KEEP_S, spends: float = SPENDS) -> None:
-        self._fixed_keep_s = fixed_keep_s
+    def __init__(self, spends: float = SPENDS) -> None:
         self._spends = spends
         self._functions: OrderedDict[str, _Function] = OrderedDict()
         self._saved_s = 0.0
@@ -70,16 +101,16 @@ class Learned:
         """Functions of which something is remembered."""
         return len(self._functions)
 
-    def called(self, function_id: str, idle_s: float | None, at_s: float) -> None:
-        """A call came `at_s`, after `idle_s` without any request running; None if nobody knows how long."""
+    def called(
+        self, function_id: str, idle_s: float | None, at_s: float, fixed_keep_s: float = SEED_KEEP_S
+    ) -> None:
         function = self._function(function_id)
         if idle_s is not None:
             if idle_s > SHORTEST_KEEP_S:
                 spent_s = self._plan(function, at_s - idle_s).on_s(idle_s)
-                self._saved_s += self._spends * min(idle_s, self._fixed_keep_s) - spent_s
+                self._saved_s += self._spends * min(idle_s, fixed_keep_s) - spent_s
             due = function.rhythm.next_call
-            function.idle.add(idle_s, foretold=due is not None and due[0] <= at_s <= due[1])
-            function.look_in -= 1
+            function.planned().add(idle_s, foretold=due is not None and due[0] <= at_s <= due[1])
         function.rhythm.called(at_s)
 
     def plan(self, function_id: str, idle_since_s: float) -> Plan:
@@ -110,15 +141,11 @@ class Learned:
         return function
 
     def _plan(self, function: _Function, idle_since_s: float) -> Plan:
-        moved = max(function.price, self.price) > PRICE_MOVED * min(function.price, self.price)
-        if function.plan is None or function.look_in <= 0 or moved:
-            function.plan = _at_least(function.idle.plan(self.price, LEAST_OFF_S))
-            function.price = self.price
-            function.look_in = function.idle.seen // LOOK_AGAIN
+        plan = function.planned().plan(self.price)
         due = function.rhythm.next_call
         if due is None or due[2] < self.price * (due[1] - due[0]):
-            return function.plan
-        return _joined(function.plan, due[0] - idle_since_s, due[1] - idle_since_s)
+            return plan
+        return _joined(plan, due[0] - idle_since_s, due[1] - idle_since_s)
 
 
 def _at_least(plan: Plan) -> Plan:

@@ -16,7 +16,9 @@ class FixedTime:
     def __init__(self, keep_s: float) -> None:
         self._plan = Plan.keep(keep_s)
 
-    def called(self, function_id: str, idle_s: float | None, at_s: float) -> None:
+    def called(
+        self, function_id: str, idle_s: float | None, at_s: float, fixed_keep_s: float = SEED_KEEP_S
+    ) -> None:
         """Nothing to learn."""
 
     def plan(self, function_id: str, idle_since_s: float) -> Plan:  # noqa: ARG002 - the same for all

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aether.domain.function import Limits
 from aether.domain.keep_alive import FixedTime, HybridHistogram, Learned, Plan, Policy
 from aether.domain.keep_alive.idle_times import LONGEST_S, IdleTimes
-from aether.domain.keep_alive.learned import CHEAPEST, DEAREST, FUNCTIONS, SHORTEST_KEEP_S
+from aether.domain.keep_alive.learned import CHEAPEST, DEAREST, FIRST_PRICE, FUNCTIONS, SHORTEST_KEEP_S
 from aether.domain.scaling import Keep
 
 POLICIES: dict[str, Callable[[], Policy]] = {
@@ -147,6 +147,27 @@ def test_bursts_are_kept_through_and_their_pauses_are_not():
     assert plan.on_s(1500) < 200
 
 
+def test_calls_that_a_rhythm_foretells_only_now_and_then_are_still_waited_for():
+    """Of two timers' intervals the one below a minute isn't; and both idle times look alike."""
+    not_foretold_s, foretold_s = 49.0, 61.0
+    idles = [not_foretold_s, foretold_s] * 40
+    assert taught(Learned(), idles).is_on(not_foretold_s)
+    assert taught(Learned(), [*idles, not_foretold_s]).is_on(foretold_s)
+
+
+def test_pauses_between_long_bursts_are_remembered_over_many_calls():
+    rng = random.Random(1)
+    idles = [rng.expovariate(1 / 2) if n % 50 else rng.expovariate(1 / 200) for n in range(1, 1501)]
+    policy, now_s, kept = Learned(), 0.0, []
+    for n, idle_s in enumerate(idles, 1):
+        if n % 50 == 0 and n > 500:
+            kept.append(policy.plan("f", now_s).kept_s)
+        now_s += idle_s
+        policy.called("f", idle_s, now_s)
+    assert len(kept) == 20
+    assert min(kept) > 300
+
+
 def test_what_is_often_called_is_kept_and_what_is_not_is_not():
     rng = random.Random(1)
 
@@ -168,6 +189,18 @@ def test_the_price_rises_when_more_is_spent_than_by_the_fixed_rule_and_falls_whe
             policy.called("f", idle, now_s)
             policy.review(now_s)
     assert thrifty.price < spending.price
+
+
+def test_the_account_compares_with_the_time_that_a_function_would_have_stayed_for():
+    short, long = Learned(), Learned()
+    for policy, fixed_keep_s in ((short, 10.0), (long, 3600.0)):
+        rng, now_s = random.Random(1), 0.0
+        for _ in range(200):
+            idle_s = rng.expovariate(1 / 1000)
+            now_s += idle_s
+            policy.called("f", idle_s, now_s, fixed_keep_s)
+            policy.review(now_s)
+    assert long.price < FIRST_PRICE < short.price
 
 
 @given(idles=st.lists(st.floats(0, 20_000), max_size=200))
