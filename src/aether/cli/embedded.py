@@ -126,6 +126,7 @@ class Embedded:
                 limits=client_limits(settings),
                 certificate=certificate(settings),
                 trusted_proxies=trusted_proxies(settings),
+                drain_timeout_s=settings.drain_timeout_s,
             ),
             registry=stores.registry,
             jobs=stores.jobs,

@@ -128,6 +128,13 @@ class Settings(BaseSettings):
         description="Most connections from one address (IPv6: one /64) at a time; 0 for any number. "
         "Behind a front proxy all come from its address.",
     )
+    drain_timeout_s: int = Field(
+        default=35,
+        ge=0,
+        le=3600,
+        description="Seconds that calls may still take when the platform is asked to stop; then what has no "
+        "answer gets 503, and streams are cut.",
+    )
     tls_cert: ExpandedPath | None = Field(
         default=None,
         description="Certificate chain (PEM, leaf first) to serve HTTPS with; read again when it changes.",

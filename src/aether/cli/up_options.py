@@ -35,6 +35,9 @@ class UpOptions:
     keep_invocations_days: Annotated[int | None, Parameter(name="--keep-invocations")] = None
     """Days that records of calls are kept. Default: 30"""
 
+    drain_timeout_s: Annotated[int | None, Parameter(name="--drain-timeout")] = None
+    """Seconds that calls may still take at a stop. Default: 35"""
+
     auth: Literal["on", "off"] | None = None
     """off opens the management API to whoever reaches it. Default: on"""
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 import httpx
 import pytest
+from tests.integration.platform.conftest import running
 
 from aether.vmm.simulated.behaviour import Behaviour
 
@@ -45,6 +46,22 @@ async def test_followed_logs_end_and_hold_nothing_up(platform):
         async with asyncio.timeout(5):  # its drain time is 35 s
             assert await followed.aread() == b""  # the regular end of a chunked body: httpx minds any other
     await platform.until(platform.ended, within_s=10)
+
+
+async def test_calls_that_outlast_the_drain_time_are_told_that_the_platform_stops(tmp_path):
+    slow = Behaviour(respond_s=20)
+    async with running(tmp_path, lambda _spec: slow, drain_timeout_s=1) as platform:
+        await platform.deploy("hello")
+        call = asyncio.ensure_future(platform.client.get("/functions/hello"))
+        await platform.until(lambda: [*platform.embedded.gateway.routes.functions()])
+        (function,) = platform.embedded.gateway.routes.functions()
+        slots = platform.embedded.gateway.routes.slots
+        await platform.until(lambda: any(slot.in_flight for slot in slots(function.id)))
+        platform.stop.set()
+        async with asyncio.timeout(5):
+            answer = await call
+        assert answer.status_code == 503
+        assert answer.json()["error"]["message"] == "the platform stopped before there was an answer"
 
 
 async def test_it_takes_no_traffic_when_every_worker_drains(platform):
