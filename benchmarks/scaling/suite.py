@@ -20,7 +20,7 @@ START_S = 0.5
 """From the order of an instance to its first request."""
 REVIEW_EVERY_S = 300.0
 ROOMY = 1.45
-"""Times what the seed's rule would spend while idle."""
+"""Times what the seed's rule would spend while idle, at most: an hour has to save a cold start even then."""
 
 POLICIES: Mapping[str, Callable[[], Policy]] = {
     "seed": lambda: FixedTime(SEED_KEEP_S),

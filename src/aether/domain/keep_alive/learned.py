@@ -21,7 +21,7 @@ from aether.domain.keep_alive.rhythm import Rhythm
 from aether.domain.keep_alive.rules import SEED_KEEP_S
 
 FUNCTIONS = 10_000
-"""Remembered at most, some five kilobytes each; those that were not called for longest are forgotten first."""
+"""Remembered at most, some five kilobytes each; first forgotten are those not called for longest."""
 FIRST_PRICE = 1 / 600
 CHEAPEST, DEAREST = 1 / 3600, 1 / 60
 """However much is left in the account, an hour of idleness has to save one cold start."""
