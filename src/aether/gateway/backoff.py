@@ -35,13 +35,21 @@ class Backoff:
         self._told: dict[str, frozenset[str]] = {}
 
     def failed(self, function_id: str, revision: int, reason: str, console_tail: str = "") -> None:
-        """A start failed. Those that were under way with it are the same failure."""
+        """A start failed. Those that were under way with it are the same failure.
+
+        Of several the last is told, but none without a console in the place of one with it.
+        """
         now_s = self._clock.monotonic()
         before = self._starts.get(function_id)
-        in_a_row = before.in_a_row if before is not None and before.revision == revision else 0
-        if before is None or not in_a_row or now_s >= before.at_s + _pause_s(in_a_row):
-            in_a_row += 1
-            self._starts[function_id] = _Failed(revision, in_a_row, now_s, reason, console_tail)
+        if before is None or before.revision != revision:
+            self._starts[function_id] = _Failed(revision, 1, now_s, reason, console_tail)
+            return
+        if before.console_tail and not console_tail:
+            reason, console_tail = before.reason, before.console_tail
+        in_a_row, at_s = before.in_a_row, before.at_s
+        if now_s >= at_s + _pause_s(in_a_row):
+            in_a_row, at_s = in_a_row + 1, now_s
+        self._starts[function_id] = _Failed(revision, in_a_row, at_s, reason, console_tail)
 
     def worked(self, function_id: str) -> None:
         """A start worked; whether the instance lives is its worker's to tell."""

@@ -48,11 +48,16 @@ class Rollouts:
             self._again.add(function_id)
 
     def failed(self, function: FunctionConfig, reply: JobReply) -> None:
-        """A start failed. It says nothing of a version that was seen ready, or of an earlier one."""
+        """A start failed. It says nothing of a version that was seen ready, or of an earlier one.
+
+        Of several the last is told, but none without a console in the place of one with it.
+        """
         good = function.good.revision if function.good is not None else 0
         if good < reply.revision == function.version.revision:
             self._again.discard(function.id)
-            self._failed[function.id] = reply
+            known = self._failure(function)
+            if known is None or reply.console_tail or not known.console_tail:
+                self._failed[function.id] = reply
 
     def started(self, reply: JobReply) -> None:
         """A start was told to have worked; the registry's word comes separately."""

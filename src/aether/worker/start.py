@@ -11,7 +11,7 @@ from aether.domain.errors import InstanceFailed, NoCapacity
 from aether.domain.function import Limits
 from aether.domain.job import ProvisionJob
 from aether.ports.function_logs import LogRecord
-from aether.ports.vmm import LogLine, Machine, MachineSpec, Runtime
+from aether.ports.vmm import BootFailed, LogLine, Machine, MachineSpec, Runtime
 from aether.worker.health import get_well
 from aether.worker.host import Host
 
@@ -24,7 +24,8 @@ class Start:
         self._job = job
         self._id = instance_id
         self._limits = limits
-        self._deadline = Deadline.after(job.remaining_ms / 1000, host.clock.monotonic())
+        self._asked_at_s = host.clock.monotonic()
+        self._deadline = Deadline.after(job.remaining_ms / 1000, self._asked_at_s)
 
     async def run(self, starts: asyncio.Semaphore, given_up: asyncio.Event) -> Machine:
         """When `starts` allows. Raises NoCapacity when it is given up: that says nothing about the code.
@@ -45,15 +46,32 @@ class Start:
 
     async def _in_turn(self, starts: asyncio.Semaphore) -> Machine:
         async with starts:
-            if self._deadline.expired(self._host.clock.monotonic()):
+            turn_at_s = self._host.clock.monotonic()
+            if self._deadline.expired(turn_at_s):
                 raise NoCapacity("the start's time was up before its turn came", component="worker")
-            machine = await self._boot()
             try:
-                await self._get_well(machine)
-            except BaseException:
-                await asyncio.shield(self._host.vmm.stop(machine))
+                return await self._until_well()
+            except BootFailed as error:
+                if self._had_no_time(turn_at_s):
+                    left_s = self._deadline.remaining_s(turn_at_s)
+                    message = f"the start had only {left_s:.1f} s left when its turn came: {error.message}"
+                    raise NoCapacity(message, component="worker") from error
                 raise
-            return machine
+
+    def _had_no_time(self, turn_at_s: float) -> bool:
+        """It failed for want of time, most of which it had waited: another may fare better."""
+        waited_s = turn_at_s - self._asked_at_s
+        expired = self._deadline.expired(self._host.clock.monotonic())
+        return expired and self._deadline.remaining_s(turn_at_s) < waited_s
+
+    async def _until_well(self) -> Machine:
+        machine = await self._boot()
+        try:
+            await self._get_well(machine)
+        except BaseException:
+            await asyncio.shield(self._host.vmm.stop(machine))
+            raise
+        return machine
 
     async def _boot(self) -> Machine:
         job = self._job

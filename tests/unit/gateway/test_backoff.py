@@ -69,6 +69,16 @@ def test_starts_that_fail_together_are_one_failure(backoff, clock):
     assert pause_s(backoff) == 2
 
 
+def test_a_reason_with_a_console_is_not_replaced_by_one_without(backoff, clock):
+    for reason, console in [("no sign of life", ""), ("nothing listened", "oh dear"), ("again", "")]:
+        backoff.failed("fn-1", 1, reason, console)
+        clock.seconds += 5
+    trouble = backoff.trouble("fn-1", 1)
+    assert (trouble.in_a_row, trouble.reason, trouble.console_tail) == (3, "nothing listened", "oh dear")
+    backoff.failed("fn-1", 1, "it exited", "something else")
+    assert backoff.trouble("fn-1", 1).reason == "it exited"
+
+
 def test_a_new_revision_starts_afresh(backoff):
     backoff.failed("fn-1", 1, "it exited")
     backoff.heard(crashed(10))
