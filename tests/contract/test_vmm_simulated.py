@@ -20,7 +20,7 @@ def behaviour_of(spec: MachineSpec) -> Behaviour:
     return {
         "failing.js": Behaviour(exits_before_ready=True),
         "silent.js": Behaviour(never_ready=True),
-        "unwell.js": Behaviour(well_after_s=0.2),
+        "unwell.js": Behaviour(well_after_s=2),
         "crashing.js": Behaviour(crash_after_requests=1),
     }.get(spec.entrypoint, Behaviour())
 
@@ -129,7 +129,7 @@ class TestSimulatedVmm(VmmContract):
         async with asyncio.timeout(10):
             assert (await asked_to(machine, None, path=HEALTH_PATH)).status_code == 503
             while (await asked_to(machine, None, path=HEALTH_PATH)).status_code != 200:
-                pass
+                await asyncio.sleep(0.05)
         await vmm.stop(machine)
 
     async def test_a_running_request_ends_within_the_grace(
