@@ -19,8 +19,8 @@ async def burst(platform, name: str, count: int, **headers: str) -> list[httpx.R
 
 
 async def test_a_burst_at_a_cold_function_is_answered_by_as_many_instances_as_it_needs(platform):
-    # Long enough for all of them to have come, on a busy machine too.
-    platform.behave["slow"] = Behaviour(boot_s=2, respond_s=0.2)
+    # A worker starts some at a time: answers take longer than that, so that all are needed.
+    platform.behave["slow"] = Behaviour(boot_s=0.3, respond_s=4)
     function_id = await platform.deploy(
         "hello", env_vars={"BEHAVE": "slow"}, max_concurrency=10, target_concurrency=10
     )
