@@ -49,6 +49,21 @@ async def test_a_function_out_of_memory_is_told_apart(vmm: QemuVmm, spec: Machin
     assert (await machine.ended()).reason is EndReason.OUT_OF_MEMORY
 
 
+async def test_a_start_with_too_little_memory_says_so(vmm: QemuVmm, spec: MachineSpec) -> None:
+    told = r"ran out of memory before it was ready \(.+\); memory_mb 64 may be too little"
+    with pytest.raises(BootFailed, match=told):
+        await vmm.boot(replace(spec, memory_mib=64), within(60), ignore_log)
+
+
+@pytest.mark.slow
+async def test_a_runtime_that_never_gets_ready_for_want_of_memory_says_so(
+    vmm: QemuVmm, spec: MachineSpec
+) -> None:
+    told = "(nothing listened on port 3000|no sign of life) within .+; memory_mb 80 may be too little"
+    with pytest.raises(BootFailed, match=told):
+        await vmm.boot(replace(spec, memory_mib=80), within(20), ignore_log)
+
+
 async def test_a_killed_qemu_is_noticed(vmm: QemuVmm, spec: MachineSpec) -> None:
     machine = await vmm.boot(spec, within(60), ignore_log)
     assert isinstance(machine, QemuMachine)

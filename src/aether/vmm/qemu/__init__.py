@@ -6,7 +6,7 @@
 `sockets`   monitor, control channel and console, inherited by QEMU as listening sockets
 `monitor`   QMP
 `records`   the run directory: what a later process adopts or sweeps away
-`machine`   one machine and its end
+`machine`   one machine and its end; `unexplained`: why it ended where nobody said so
 `spawn`     a process with everything it inherits; `attempts`: with a watchdog and a second try
 `boot`, `restore`, `snapshot`, `adopt`, and `driver`, the Vmm over all of them
 """

@@ -14,6 +14,9 @@ from aether.vmm.qemu.machine import QemuMachine
 from aether.vmm.qemu.spawn import record
 
 PORT_TRIES = 5
+LEAST_MIB = 96
+"""Node gets ready with so much. With 80 it reads its own pages again and again and never does; below 76 the
+kernel has not enough for itself. All measured."""
 HANGS = 2
 """Attempts that may hang before a start is given up."""
 
@@ -25,6 +28,7 @@ class Unresponsive(Exception):
         super().__init__()
         self.limit_s = limit_s
         self.console_tail = tail(machine)
+        self.too_little = too_little(machine)
 
 
 class PortTaken(Exception):
@@ -46,7 +50,7 @@ async def persist(attempt: Callable[[], Awaitable[QemuMachine]], deadline: Deadl
             if hangs == HANGS or deadline.expired(time.monotonic()):
                 times = "" if hangs == 1 else ", twice"
                 message = f"the guest showed no sign of life within {error.limit_s:.1f} s{times}"
-                raise BootFailed(message, console_tail=error.console_tail) from None
+                raise BootFailed(message + error.too_little, console_tail=error.console_tail) from None
         except OSError as error:
             raise BootFailed(f"the machine cannot be started: {error}") from error
 
@@ -95,7 +99,16 @@ def failure(machine: QemuMachine) -> BootFailed | PortTaken:
             f"the machine was killed {end.detail}" if end.detail.startswith("by the host") else end.detail
         )
         return BootFailed(detail, console_tail=tail(machine))
+    if end.reason is EndReason.OUT_OF_MEMORY:
+        detail = f"it ran out of memory before it was ready ({end.detail}){too_little(machine, always=True)}"
+        return BootFailed(detail, console_tail=tail(machine))
     return BootFailed(f"the function ended before it was ready: {end.detail}", console_tail=tail(machine))
+
+
+def too_little(machine: QemuMachine, *, always: bool = False) -> str:
+    """What to add to a failure that may be one of memory; empty where there is enough for any runtime."""
+    memory_mib = machine.spec.memory_mib
+    return f"; memory_mb {memory_mib} may be too little" if always or memory_mib < LEAST_MIB else ""
 
 
 def tail(machine: QemuMachine) -> str:

@@ -18,6 +18,7 @@ from aether.vmm.qemu.attempts import (
     persist,
     sign_of_life,
     tail,
+    too_little,
 )
 from aether.vmm.qemu.host import QemuHost
 from aether.vmm.qemu.machine import QemuMachine
@@ -44,7 +45,7 @@ async def _attempt(host: QemuHost, start: Start, deadline: Deadline) -> QemuMach
         except TimeoutError:
             took_s = time.monotonic() - begun_s
             message = f"nothing listened on port {machine.spec.port} within {took_s:.1f} s"
-            raise BootFailed(message, console_tail=tail(machine)) from None
+            raise BootFailed(message + too_little(machine), console_tail=tail(machine)) from None
         if not reached:
             raise failure(machine)
         now_ready(machine, "boot", begun_s, up_s)

@@ -23,6 +23,7 @@ from aether.vmm.messages import Ended, Hello, IdentityTaken, Message, Pong, Read
 from aether.vmm.qemu import sockets
 from aether.vmm.qemu.command import GUEST_IP
 from aether.vmm.qemu.process import Process, own_memory
+from aether.vmm.qemu.unexplained import unexplained
 
 Sign = Hello | Ready | IdentityTaken | Status | Pong
 """Messages that a start waits for."""
@@ -193,11 +194,7 @@ class QemuMachine:
             return End(EndReason.STOPPED, self._stopping)
         if self._told is not None:
             return self._told
-        if self.place.group is not None and (because := self.place.group.killed_because()) is not None:
-            return End(EndReason.KILLED, because)
-        code, errors = self.process.returncode, self.process.errors.tail(3)
-        status = "" if code is None else f" with code {code}" if code >= 0 else f" by signal {-code}"
-        return End(EndReason.KILLED, f"QEMU ended{status}" + (f": {errors}" if errors else ""))
+        return unexplained(self.process, self.console, self.place.group)
 
 
 async def _catching(work: Coroutine[Any, Any, None]) -> Exception | None:
