@@ -15,17 +15,24 @@ class Drain:
         self._clock = clock
         self.asked = asyncio.Event()
         self._until_s = float("inf")
+        self._end_s = float("inf")
         self._timeout: asyncio.Timeout | None = None
 
-    def begin(self, within_s: float) -> None:
-        """Ask for it, or ask for more haste."""
-        self._until_s = min(self._until_s, self._clock.monotonic() + within_s)
+    def begin(self, within_s: float, grace_s: float = 0.0) -> None:
+        """Ask for it, or ask for more haste: requests have `within_s`, the function `grace_s` more."""
+        until_s = self._clock.monotonic() + within_s
+        self._until_s = min(self._until_s, until_s)
+        self._end_s = min(self._end_s, until_s + grace_s)
         self.asked.set()
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time() + self.remaining_s())
 
     def remaining_s(self) -> float:
         return max(0.0, self._until_s - self._clock.monotonic())
+
+    def grace_s(self) -> float:
+        """What is left for the function when its requests have ended, or were cut."""
+        return max(0.0, self._end_s - self._clock.monotonic())
 
     async def limit(self, finish: Callable[[float], Awaitable[None]]) -> None:
         """Run `finish(seconds)`, no longer than is left by whoever asked, meanwhile too."""

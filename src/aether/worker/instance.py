@@ -74,8 +74,12 @@ class RunningInstance:
         """Refuse new requests, let the running ones end, then stop.
 
         They are cut after `within_s`, or the function's own limit; the sooner one of all that asked.
+        `within_s` is all there is; after its own limit the function has `STOP_GRACE_S` to finish.
         """
-        self._drain.begin(self._limits().drain_timeout_s if within_s is None else within_s)
+        if within_s is None:
+            self._drain.begin(self._limits().drain_timeout_s, STOP_GRACE_S)
+        else:
+            self._drain.begin(within_s)
 
     async def run(self, reply: Reply, starts: asyncio.Semaphore) -> None:
         """Start when `starts` allows, tell `reply` how that went, serve until drained or ended, clean up."""
@@ -176,7 +180,7 @@ class RunningInstance:
         await self._host.lease.put_instance(record)
         proxy.refuse_new()
         await self._drain.limit(proxy.finish)
-        self._grace_s = min(STOP_GRACE_S, self._drain.remaining_s())
+        self._grace_s = min(STOP_GRACE_S, self._drain.grace_s())
 
     async def _doubt(self, proxy: InstanceProxy) -> None:
         doubt = proxy.doubts.first.result()

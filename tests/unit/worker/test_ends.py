@@ -329,6 +329,32 @@ async def test_a_drain_has_its_limit_and_says_until_when(running: Running):
         await changes.until(gone(instance))
 
 
+@pytest.mark.parametrize(("within_s", "left_s"), [(None, 3.0), (0.0, 0.0)])
+async def test_a_function_whose_own_drain_limit_is_over_has_its_time_to_finish_all_the_same(
+    running: Running, monkeypatch, within_s, left_s
+):
+    """Unless the platform ends, which has no more time than it said."""
+    graces: list[float] = []
+    stop = running.vmm.stop
+
+    async def noted(machine, grace_s=0.0):
+        graces.append(grace_s)
+        await stop(machine)
+
+    monkeypatch.setattr(running.vmm, "stop", noted)
+    async with seen(running) as changes:
+        instance = await start(running, limits=Limits(drain_timeout_s=0.2))
+        request = asyncio.ensure_future(get(instance, **{"x-simulated-respond-ms": "5000"}))
+        await until_busy(running)
+        running.worker._instances[instance.instance_id].drain(within_s)
+        with pytest.raises(httpx.TransportError):
+            await request
+        await changes.until(gone(instance))
+        while not graces:
+            await asyncio.sleep(0)
+    assert graces == [pytest.approx(left_s, abs=0.5)]
+
+
 async def test_of_two_drains_the_sooner_one_counts(running: Running):
     instance = await start(running)
     request = asyncio.ensure_future(get(instance, **{"x-simulated-respond-ms": "60000"}))
