@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aether.domain.function import Limits
@@ -23,6 +23,7 @@ POLICIES: dict[str, Callable[[], Policy]] = {
 }
 idle_times = st.lists(st.floats(0, 200_000) | st.just(300.0) | st.floats(0, 100), max_size=60)
 prices = st.floats(CHEAPEST, DEAREST)
+unhurried = settings(deadline=None)
 
 
 def taught(policy: Policy, idles: list[float], run_s: float = 0.1) -> Plan:
@@ -37,6 +38,7 @@ def taught(policy: Policy, idles: list[float], run_s: float = 0.1) -> Plan:
 
 
 @pytest.mark.parametrize("name", POLICIES)
+@unhurried
 @given(idles=idle_times)
 def test_windows_are_ascending_apart_and_bounded_whatever_came(name, idles):
     windows = taught(POLICIES[name](), idles).windows
@@ -46,6 +48,7 @@ def test_windows_are_ascending_apart_and_bounded_whatever_came(name, idles):
     assert all(a[1] < b[0] for a, b in itertools.pairwise(windows))
 
 
+@unhurried
 @given(idles=idle_times)
 def test_learned_has_nothing_on_for_longer_than_its_maximum(idles):
     windows = taught(Learned(), idles).windows
@@ -56,11 +59,13 @@ def test_learned_has_nothing_on_for_longer_than_its_maximum(idles):
 
 
 @pytest.mark.parametrize("name", POLICIES)
+@unhurried
 @given(idles=idle_times)
 def test_the_same_calls_give_the_same_plan(name, idles):
     assert taught(POLICIES[name](), idles) == taught(POLICIES[name](), idles)
 
 
+@unhurried
 @given(idles=idle_times, cheap=prices, dear=prices, idle_s=st.floats(0, LONGEST_S))
 def test_a_higher_price_never_has_it_on_for_longer(idles, cheap, dear, idle_s):
     cheap, dear = sorted((cheap, dear))
@@ -203,6 +208,7 @@ def test_the_account_compares_with_the_time_that_a_function_would_have_stayed_fo
     assert long.price < FIRST_PRICE < short.price
 
 
+@unhurried
 @given(idles=st.lists(st.floats(0, 20_000), max_size=200))
 def test_the_price_stays_within_its_bounds(idles):
     policy = Learned()
