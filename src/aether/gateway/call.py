@@ -24,7 +24,7 @@ _CUT = {
     Outcome.CLOSED: "the gateway was stopped",
 }
 """How a response that had begun was cut."""
-_BAD_GATEWAY = 500
+_SERVER_ERROR = 500
 _TIMEOUT = 504
 
 
@@ -105,7 +105,7 @@ class Call:
             id=self.record_id,
             call_id=self.call_id,
             function_id=self.function.id,
-            status=_status(exchange, cut),
+            status=_status(exchange, self.error or cut),
             duration_ms=round((exchange.ended_at - exchange.received_at) * 1000),
             started_at=self.started_at,
             error_message=self.error or cut,
@@ -133,11 +133,11 @@ class Call:
         )
 
 
-def _status(exchange: Exchange, cut: str | None) -> InvocationStatus:
+def _status(exchange: Exchange, trouble: str | None) -> InvocationStatus:
     if exchange.outcome is Outcome.CLIENT_GONE:
         return InvocationStatus.CANCELLED
     if exchange.status == _TIMEOUT and exchange.outcome is not Outcome.COMPLETED:
         return InvocationStatus.TIMEOUT
-    if exchange.status >= _BAD_GATEWAY or cut:
+    if exchange.status >= _SERVER_ERROR or trouble:
         return InvocationStatus.ERROR
     return InvocationStatus.SUCCESS

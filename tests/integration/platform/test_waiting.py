@@ -44,6 +44,16 @@ async def test_what_is_too_much_is_told_so_once_all_instances_are_busy_or_spoken
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert refused.json()["error"]["code"] == "over_limit"
     assert int(refused.headers["retry-after"]) >= 1
+    rows = []
+
+    async def recorded() -> bool:
+        rows[:] = (await platform.client.get("/api/functions/hello/invocations?limit=100")).json()
+        return len(rows) == 80
+
+    while not await recorded():
+        await asyncio.sleep(0.01)
+    statuses = Counter((row["http_status"], row["status"]) for row in rows)
+    assert statuses == {(200, "success"): 50, (429, "error"): 30}
 
 
 async def test_with_no_waiting_allowed_the_first_call_still_starts_an_instance(platform):
