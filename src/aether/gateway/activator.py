@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from aether.domain.deadline import Deadline
 from aether.domain.errors import DeadlineExceeded, FunctionNotFound, NoCapacity
 from aether.domain.function import FunctionConfig
-from aether.domain.rollout import Rollout
 from aether.gateway.grant import Grant, granted
 from aether.gateway.places import Slot
 from aether.gateway.provisioner import Provisioner
@@ -56,6 +55,11 @@ class Activator:
             fail=self._requests.fail,
         )
         routes.on_change = self.changed
+        self.starting = self._provisioner.starting
+        self.start = self._provisioner.start
+        self.rollout = self._provisioner.rollout
+        self.start_newest = self._provisioner.newest.start_newest
+        self.try_again = self._provisioner.newest.try_again
 
     # What the edge asks
 
@@ -146,26 +150,6 @@ class Activator:
     def waiting(self, function_id: str) -> int:
         return self._requests.count(function_id)
 
-    def starting(self, function: FunctionConfig) -> int:
-        """Instances of the version that serves now, on their way."""
-        return self._provisioner.starting(function)
-
-    def start(self, function: FunctionConfig, count: int) -> bool:
-        """As `Provisioner.start`."""
-        return self._provisioner.start(function, count)
-
-    def start_newest(self, function: FunctionConfig) -> None:
-        """As `Provisioner.start_newest`."""
-        self._provisioner.start_newest(function)
-
-    def try_again(self, function: FunctionConfig) -> None:
-        """As `Provisioner.try_again`."""
-        self._provisioner.try_again(function)
-
-    def rollout(self, function: FunctionConfig) -> Rollout:
-        """As `Provisioner.rollout`."""
-        return self._provisioner.rollout(function)
-
     # How it works
 
     def changed(self, function_id: str) -> None:
@@ -199,8 +183,8 @@ class Activator:
             return
         slots = self._routes.slots(function_id)
         self._provisioner.starts.arrived(function_id, (slot.instance.instance_id for slot in slots))
-        self._provisioner.keep_promise(function)
-        self._provisioner.roll_out(function)
+        self._provisioner.newest.keep_promise(function)
+        self._provisioner.newest.roll_out(function)
         waiting = self._requests.hand_over(function)
         if waiting:
             error = self._provisioner.see_to(function, waiting)

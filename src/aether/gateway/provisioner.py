@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container
-from contextlib import suppress
 
 import structlog
 
-from aether.domain.errors import AetherError, InstanceFailed, NoCapacity, NoCode
+from aether.domain.errors import AetherError, InstanceFailed, NoCapacity
 from aether.domain.function import FunctionConfig
 from aether.domain.job import JobReply
 from aether.domain.rollout import Rollout, RolloutStatus
 from aether.domain.worker import Worker
 from aether.gateway.backoff import Backoff
 from aether.gateway.demand import starts_missing
+from aether.gateway.newest import NewestVersions
 from aether.gateway.room import Room
 from aether.gateway.routes import RouteTable
 from aether.gateway.starts import Starts
@@ -24,8 +24,6 @@ from aether.ports.job_queue import JobQueue
 
 log = structlog.get_logger()
 
-ROOM_WITHIN_S = 10.0
-"""How long a newest version waits for room beside the one that serves, which has to make it then."""
 TOLD_WITHIN_S = 2.0
 """Heartbeats, one a second, tell of a start by then if a worker has taken it."""
 
@@ -46,7 +44,6 @@ class Provisioner:
         fail: Callable[[str, AetherError], None],
     ) -> None:
         self._routes = routes
-        self._clock = clock
         self._changed = changed
         self._fail = fail
         self.room = Room(routes, clock)
@@ -60,10 +57,7 @@ class Provisioner:
             failed=self._start_failed,
             refused=self._start_refused,
         )
-        self._promised: dict[str, int] = {}
-        """Revisions that are to start as soon as there is room, though nobody waits, by function id."""
-        self._cramped_since: dict[str, tuple[int, float]] = {}
-        """Newest revisions that there is no room for beside the version before, by function id."""
+        self.newest = NewestVersions(routes, self.room, self.starts, clock)
         routes.on_worker = self._heard
         routes.on_worker_gone = self._backoff.gone
 
@@ -140,64 +134,11 @@ class Provisioner:
         self._ask(function, count)
         return True
 
-    def start_newest(self, function: FunctionConfig) -> None:
-        """See to it that an instance of the newest version is there or on its way, whatever failed before.
-
-        Raises NoCode, NoCapacity.
-        """
-        if not function.version.code_sha256:
-            raise NoCode(f"{function.name} has no code yet")
-        revision = function.version.revision
-        if any(slot.serves(revision) for slot in self._routes.slots(function.id)):
-            self._promised.pop(function.id, None)
-            return
-        if self.starts.count(function.id, revision):
-            return
-        self._promised[function.id] = revision
-        if self.room.has(function, function.version):
-            self._routes.rollouts.tried_again(function.id)
-            self.try_again(function)
-            return
-        self.room.missing[function.id] = 1
-        if not self.room.can_be_made(function):
-            del self._promised[function.id]
-            raise self.room.none_for(function)
-
-    def roll_out(self, function: FunctionConfig) -> None:
-        """While the version before serves, have as many of the newest start as its running requests need."""
-        revision = function.version.revision
-        if not self._routes.rolls(function) or self.starts.count(function.id, revision):
-            return
-        running = sum(slot.in_flight for slot in self._routes.slots(function.id))
-        try:
-            self.start_newest(function)
-        except NoCapacity:
-            self._roll_out_in_place(function, running)
-            return
-        more = -(-running // function.limits.max_concurrency) - self.starts.count(function.id, revision)
-        for _ in range(min(more, function.limits.max_starts_in_flight - 1)):
-            self.try_again(function)
-
-    def _roll_out_in_place(self, function: FunctionConfig, running: int) -> None:
-        """Without room beside the old version, that goes first: when nothing runs on it, or after a while."""
-        revision, now_s = function.version.revision, self._clock.monotonic()
-        since = self._cramped_since.get(function.id)
-        if since is None or since[0] != revision:
-            since = self._cramped_since[function.id] = revision, now_s
-        if not running or now_s - since[1] >= ROOM_WITHIN_S:
-            self._routes.rollouts.takes_over(function)
-            self._routes.changed(function.id)
-
-    def try_again(self, function: FunctionConfig) -> None:
-        """Start the newest version although it failed before: it may have been bad luck."""
-        self.starts.ask(function, function.version)
-
     def forget(self, function_id: str) -> None:
         """The function is there no more."""
         self._backoff.forget(function_id)
         self.room.forget(function_id)
-        self._cramped_since.pop(function_id, None)
-        self._promised.pop(function_id, None)
+        self.newest.forget(function_id)
 
     def _ask(self, function: FunctionConfig, count: int) -> None:
         for _ in range(count):
@@ -215,7 +156,7 @@ class Provisioner:
         """A heartbeat: there may be room for those that had none."""
         self._backoff.heard(worker)
         self.room.heard()
-        for function_id in self._promised.keys() | self.room.missing.keys():
+        for function_id in self.newest.promised | self.room.missing.keys():
             self._changed(function_id)
 
     def missing_room(self, waited_for: Container[str]) -> dict[str, int]:
@@ -223,19 +164,8 @@ class Provisioner:
         return {
             function_id: count
             for function_id, count in self.room.missing.items()
-            if function_id in waited_for or function_id in self._promised
+            if function_id in waited_for or function_id in self.newest.promised
         }
-
-    def keep_promise(self, function: FunctionConfig) -> None:
-        """Start the newest version where that was to be as soon as there is room."""
-        if function.id not in self._promised:
-            self.room.missing.pop(function.id, None)  # those who wait say so again
-            return
-        if self._promised[function.id] != function.version.revision:
-            del self._promised[function.id]
-            return
-        with suppress(NoCode, NoCapacity):
-            self.start_newest(function)
 
     def _start_worked(self, reply: JobReply) -> None:
         self._backoff.worked(reply.function_id)
@@ -251,7 +181,7 @@ class Provisioner:
             if reply.revision == self._routes.serving(function).revision:
                 self._start_refused(function.id, NoCapacity(reply.error))
             return
-        self._promised.pop(function.id, None)
+        self.newest.break_promise(function.id)
         self._backoff.failed(function.id, reply.revision, reply.error, reply.console_tail)
         self._routes.rollouts.failed(function, reply)
         self._routes.changed(function.id)

@@ -32,7 +32,7 @@ class Rollouts:
         return Rollout(revision, RolloutStatus.PENDING, reason)
 
     def is_broken(self, function: FunctionConfig) -> bool:
-        """Whether the newest version did not start while an earlier one had."""
+        """Whether the newest version never got ready: until it does, or changes, the last good one serves."""
         return function.good is not None and self._failure(function) is not None
 
     def is_pending(self, function: FunctionConfig) -> bool:

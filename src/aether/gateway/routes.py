@@ -46,7 +46,9 @@ class RouteTable:
         self._slots: dict[str, dict[str, Slot]] = {}
         self._places: dict[str, Places] = {}
         self.rollouts = Rollouts()
-        self._settling = Settling()
+        self.is_broken = self.rollouts.is_broken
+        self._settling = Settling(self._functions, self.rolls)
+        self.settled, self.rolled_out = self._settling.settled, self._settling.rolled_out
 
     # What requests ask
 
@@ -61,7 +63,7 @@ class RouteTable:
 
     def serving(self, function: FunctionConfig) -> Version:
         """The version that answers: the newest, or the last good one if the newest is broken or to come."""
-        if function.good is not None and (self.rollouts.is_broken(function) or self.rolls(function)):
+        if function.good is not None and (self.is_broken(function) or self.rolls(function)):
             return function.good
         return function.version
 
@@ -104,10 +106,6 @@ class RouteTable:
         """Whether any worker says it could start such an instance."""
         return any(why_no_room(worker, memory_mib) is None for worker in self.workers.values())
 
-    def is_broken(self, function: FunctionConfig) -> bool:
-        """The newest version never got ready: until it does, or changes, the last good one serves."""
-        return self.rollouts.is_broken(function)
-
     # How it is kept current
 
     def changed(self, function_id: str) -> None:
@@ -137,51 +135,29 @@ class RouteTable:
                 log.warning("registry away, routes stay as last known", reason=error.message)
                 await asyncio.sleep(RETRY_WATCH_S)
 
-    async def settled(self, function_id: str, config: FunctionConfig | None) -> None:
-        """Until this configuration (None: that there is none), or a newer one, has arrived here."""
-
-        def done() -> bool:
-            known = self._functions.get(function_id)
-            if known is None or config is None:
-                return known is config
-            return known == config or known.version.revision > config.version.revision
-
-        await self._settling.until(done)
-
-    async def rolled_out(self, function_id: str) -> None:
-        """Until what is the newest version then serves, or has failed, or nothing else could serve."""
-
-        def done() -> bool:
-            known = self._functions.get(function_id)
-            return known is None or not self.rolls(known)
-
-        await self._settling.until(done)
-
     def _load(self, view: View) -> None:
         gone = self._keys() - view.entries.keys()
-        for key, entry in view.entries.items():
-            self._put(key, entry)
+        for entry in view.entries.values():
+            self._put(entry)
         for key in gone:
             self._remove(key)
-        self._after(view.revision)
+        self.revision = view.revision
+        self._settling.look()
         self.loaded.set()
 
     def _apply(self, change: Change) -> None:
         if change.value is None:
             self._remove(change.key)
         else:
-            self._put(change.key, change.value)
-        self._after(change.revision)
-
-    def _after(self, revision: int) -> None:
-        self.revision = revision
+            self._put(change.value)
+        self.revision = change.revision
         self._settling.look()
 
     def _keys(self) -> set[str]:
         keys = {f"/workers/{w}" for w in self.workers} | {f"/config/functions/{f}" for f in self._functions}
         return keys | {f"/functions/{f}/instances/{i}" for f, slots in self._slots.items() for i in slots}
 
-    def _put(self, _key: str, entry: Entry) -> None:
+    def _put(self, entry: Entry) -> None:
         match entry:
             case Worker():
                 self.workers[entry.id] = entry

@@ -3,7 +3,7 @@
 - `app`: `create_api`, which puts the rest together
 - `dependencies`: what it is given
 - `envelope`, `access`, `answers`: around every call: call id, key, bounds, errors
-- `models`, `fields`, `limits`, `views`: the JSON that is taken and given
+- `models`, `fields`, `limits`, `views`, `cluster_views`: the JSON that is taken and given
 - `functions`, `code`, `records`, `cluster`, `health`: the calls
 - `changes`: what a change of a function means beyond its row
 - `upload`, `multipart`: an archive from the wire to a file

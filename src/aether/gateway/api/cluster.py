@@ -10,8 +10,8 @@ from aether.domain.function import FunctionConfig
 from aether.domain.instance import Instance
 from aether.domain.worker import Worker
 from aether.gateway.api.answers import problems
+from aether.gateway.api.cluster_views import DrainView, RuntimeView, StatusView, WorkerView
 from aether.gateway.api.dependencies import Deps
-from aether.gateway.api.views import DrainView, RuntimeView, StatusView, WorkerView
 
 router = APIRouter(prefix="/api", tags=["platform"])
 

@@ -8,8 +8,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from aether.domain.errors import AetherError
 from aether.gateway.api.answers import problems
+from aether.gateway.api.cluster_views import HealthView
 from aether.gateway.api.dependencies import Deps
-from aether.gateway.api.views import HealthView
 
 router = APIRouter(tags=["health"])
 

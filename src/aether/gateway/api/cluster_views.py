@@ -1,0 +1,92 @@
+"""The JSON that the API gives of what runs functions: shapes by the wire contract, with additions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from aether.domain.worker import Worker
+from aether.ports.vmm import Runtime
+
+
+class FailuresView(BaseModel):
+    """Instances of a function that were ready and ended by themselves, one after the other."""
+
+    revision: int
+    in_a_row: int
+    ago_s: float
+    reason: str
+    console_tail: str
+
+
+class WorkerView(BaseModel):
+    id: str
+    hostname: str
+    public_ip: str
+    total_cpu: int
+    total_mem: int
+    version: str
+    last_heartbeat: datetime
+    free_mem: int
+    free_slots: int
+    load: int
+    runtimes: list[str]
+    draining: bool
+    instances: int
+    """How many it runs."""
+    starting: int
+    short_of: int
+    """Bytes that its host wants back before anything is started there again."""
+    instance_overhead: int
+    """Bytes that an instance takes there beside its `memory_mb`."""
+    max_instances: int
+    """0 for as many as its memory allows."""
+    limits: str
+    """`cgroup v2`, `cgroup v1`, or `none` where nothing holds instances to their share."""
+    failures: dict[str, FailuresView]
+    """By function id: what crash loops are told by."""
+
+    @classmethod
+    def of(cls, worker: Worker) -> WorkerView:
+        counts = {"instances": len(worker.instances), "starting": sum(worker.starting.values())}
+        return cls(**(asdict(worker) | {"runtimes": list(worker.runtimes)} | counts))
+
+
+class DrainView(BaseModel):
+    id: str
+    draining: bool
+
+
+class RuntimeView(BaseModel):
+    name: str
+    default_entrypoint: str
+    command: list[str]
+    digest: str
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> RuntimeView:
+        return cls(
+            name=runtime.name,
+            default_entrypoint=runtime.default_entrypoint,
+            command=list(runtime.command),
+            digest=runtime.digest,
+        )
+
+
+class StatusView(BaseModel):
+    version: str
+    functions: int
+    instances: int
+    workers: int
+    total_mem: int
+    free_mem: int
+    """Bytes on all workers that may still be given to instances."""
+    limits: str
+    vmm: str
+    accel: str
+
+
+class HealthView(BaseModel):
+    status: str
