@@ -177,7 +177,7 @@ class ClientConnection(HeldProtocol):
     def _begin(self, request: Request, rest: bytes = b"") -> None:
         """A request's head is here, and of what follows it `rest`."""
         exchange = self.exchange = SendingExchange(self, request)
-        self.relay.exchange_began()
+        self.relay.in_flight += 1
         if exchange.request_complete:
             self._pending = rest
         else:

@@ -3,15 +3,11 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Coroutine
-from typing import TYPE_CHECKING
 
 from aether.http.messages import Answer, Failure, FailureKind, Forward, Outcome, Phase, Undelivered
-from aether.http.request import Request
+from aether.http.request import IDEMPOTENT
 from aether.http.responding import RespondingExchange
 from aether.http.watch import NEVER
-
-if TYPE_CHECKING:
-    from aether.http.client import ClientConnection
 
 Decision = Forward | Answer | Awaitable[Forward | Answer]
 
@@ -20,10 +16,6 @@ class DecidingExchange(RespondingExchange, ABC):
     """An exchange that goes where its handler says, at first and after each failure."""
 
     _own_outcome = Outcome.ANSWERED
-
-    def __init__(self, client: "ClientConnection", request: Request) -> None:
-        super().__init__(client, request)
-        self._max_body = client.relay.limits.max_body_bytes
 
     @abstractmethod
     def _send(self, forward: Forward) -> None:
@@ -40,7 +32,10 @@ class DecidingExchange(RespondingExchange, ABC):
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             self._handler_failed(error)
             return
-        self._act(decision)
+        if isinstance(decision, Forward):  # as most often
+            self._send(decision)
+        else:
+            self._act(decision)
 
     def _act(self, decision: Decision) -> None:
         if isinstance(decision, Forward):
@@ -125,7 +120,7 @@ class DecidingExchange(RespondingExchange, ABC):
 
     @property
     def _may_retry(self) -> bool:
-        return self._may_send_again and self.request.idempotent
+        return self._may_send_again and self.request.method in IDEMPOTENT
 
     @property
     def _may_send_again(self) -> bool:

@@ -23,14 +23,16 @@ class EndingExchange(Exchange):
     """The decision or the connect that is being awaited."""
 
     def __init__(self, client: "ClientConnection", request: Request) -> None:
+        relay = client.relay
         self.request = request
-        self.request_complete = request.length == 0
+        self.request_complete = complete = request.length == 0
         self.client = client
         self.keep_alive = request.keep_alive
         """Whether the client's connection outlives this exchange."""
-        self._relay = client.relay
-        self._replay = None if self.request_complete else Replay(client.relay.limits.replay_bytes)
+        self._relay = relay
+        self._replay = None if complete else Replay(relay.limits.replay_bytes)
         """None where there is no body to be sent again."""
+        self._max_body = relay.limits.max_body_bytes
 
     def answer(self, answer: Answer, outcome: Outcome) -> None:
         """Answer here, in one write."""

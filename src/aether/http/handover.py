@@ -63,9 +63,8 @@ def may_hand_response(
         and exchange.keep_alive
         and response.length is not None
         and response.length >= 0
-        and near.takes_responses
         and not forward.drop_response
         and before.forward is not None
         and before.forward.drop_response_prefix == forward.drop_response_prefix
-        and response.head_bytes < near.max_head_bytes
+        and near.takes_response(response.head_bytes)
     )

@@ -128,11 +128,6 @@ class PairTransport(asyncio.Transport):
             self._choked = False
             self.peer.protocol.resume_writing()
 
-    @property
-    def is_quiet(self) -> bool:
-        """It is open, and nothing is on its way here."""
-        return not (self.closing or self.received_bytes or self.ended)
-
     def is_reading(self) -> bool:
         return self._reading
 

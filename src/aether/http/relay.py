@@ -208,9 +208,6 @@ class Relay:
         if not self._clients and not self._tunnels and not self._arriving:
             self._empty.set()
 
-    def exchange_began(self) -> None:
-        self.in_flight += 1
-
     def exchange_ended(self, exchange: Exchange) -> None:
         self.in_flight -= 1
         try:

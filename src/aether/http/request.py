@@ -5,7 +5,7 @@ import time
 from aether.http.body import Body, ChunkedBody, LengthBody
 from aether.http.syntax import Cuts, field_pattern
 
-_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"})
+IDEMPOTENT = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"})
 
 
 class Request:
@@ -55,10 +55,6 @@ class Request:
         """Where the hop-by-hop fields stand."""
         self.forwarded: list[tuple[bytes, int, int]] = []
         """X-Forwarded-* fields, those with underscores for hyphens too: lower-case name, start and end."""
-
-    @property
-    def idempotent(self) -> bool:
-        return self.method in _IDEMPOTENT
 
     def header(self, name: bytes) -> bytes | None:
         """The first field of that name (any case), without surrounding space; None when there is none."""

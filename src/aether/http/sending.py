@@ -8,6 +8,7 @@ from aether.http.deciding import DecidingExchange
 from aether.http.handover import hand_request
 from aether.http.heads import CONTINUE, interim_head, request_head, trailer_fields
 from aether.http.messages import FailureKind, Forward, Outcome, Phase, Undelivered
+from aether.http.request import IDEMPOTENT
 from aether.http.response import Response
 from aether.http.watch import NEVER
 
@@ -27,21 +28,21 @@ class SendingExchange(DecidingExchange):
     """The connect under way is for an upstream that may have seen the request already."""
 
     def _send(self, forward: Forward) -> None:
+        request, relay = self.request, self._relay
         self.forward = forward
         self.context = forward.context
         self.attempts += 1
-        if forward.max_body_bytes is not None:
+        if forward.max_body_bytes is not None and request.length != 0:
             if self._max_body is None or forward.max_body_bytes < self._max_body:
                 self._max_body = forward.max_body_bytes
-            if max(self.request.length or 0, self.bytes_in) > self._max_body:
+            if max(request.length or 0, self.bytes_in) > self._max_body:
                 self.refuse(413, "request body too large")
                 return
-        if self.attempts > self._relay.limits.max_attempts:
+        if self.attempts > relay.limits.max_attempts:
             self.fail(FailureKind.UNREACHABLE, "too many attempts")
             return
-        connection = self._relay.pool.take(
-            forward.upstream, look=not self.request.idempotent or self.request.length != 0
-        )
+        look = request.length != 0 or request.method not in IDEMPOTENT
+        connection = relay.pool.take(forward.upstream, look=look)
         if connection is not None:
             self._attach(connection, forward)
         else:

@@ -60,18 +60,14 @@ class UpstreamConnection(HeldProtocol):
         """Of the relay that this connection belongs to."""
         return self._pool.limits
 
-    @property
-    def max_head_bytes(self) -> int:
-        return self._pool.limits.max_response_head_bytes
-
-    @property
-    def takes_responses(self) -> bool:
-        """Nothing is on its way here: a response may come that is no bytes."""
+    def takes_response(self, head_bytes: int) -> bool:
+        """Nothing is on its way here: a response with such a head may come that is no bytes."""
         transport = self.transport
         return (
             isinstance(transport, PairTransport)
-            and transport.is_quiet
+            and not (transport.closing or transport.received_bytes or transport.ended)
             and not (self._pending or self._body or self.held or self._eof)
+            and head_bytes < self._pool.limits.max_response_head_bytes
         )
 
     def take_response(self, response: Response, payload: bytes) -> None:
@@ -210,7 +206,8 @@ class UpstreamConnection(HeldProtocol):
         exchange.connection = None
         # After an early response, what is left of the request's body has nowhere to go.
         if done and self._keep and exchange.request_complete and not self.transport.is_closing():
-            self.let_read()
+            if self.held:
+                self.let_read()
             self._pool.give(self)
         else:
             self.abandon()
