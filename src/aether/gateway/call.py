@@ -90,7 +90,8 @@ class Call:
         told = exchange.taken_off.get(ERROR_HEADER)
         if told is not None:
             self.error = told.decode("latin-1")
-        timing = "".join(f"{phase};dur={ms:.1f}, " for phase, ms in self.phases.items())
+        phases = self.phases
+        timing = "".join([f"{phase};dur={ms:.1f}, " for phase, ms in phases.items()]) if phases else ""
         fn_ms = (time.perf_counter() - exchange.forwarded_at) * 1000
         return f"X-Call-Id: {self.call_id}\r\nServer-Timing: {timing}fn;dur={fn_ms:.1f}\r\n".encode()
 

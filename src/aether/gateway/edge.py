@@ -176,10 +176,9 @@ class Edge:
         call.slot, call.forwarded = slot, True
         limits = call.function.limits
         remaining_s = call.deadline.remaining_s(self._clock.monotonic())
-        instance = slot.instance
         added = f"X-Call-Id: {call.call_id}\r\nX-Aether-Deadline-Ms: {int(remaining_s * 1000)}\r\n"
         return Forward(
-            Upstream(instance.host_ip, instance.proxy_port),
+            slot.upstream,
             call.target,
             add_headers=added.encode(),
             drop=call.drop,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from aether.domain.instance import Instance, InstanceStatus
 from aether.gateway.retry_budget import RetryBudget
+from aether.http import Upstream
 
 _NOT_FREE = -1
 
@@ -14,13 +15,14 @@ _NOT_FREE = -1
 class Slot:
     """An instance as this gateway sees it: the record, and the requests it has there itself."""
 
-    __slots__ = ("company", "in_flight", "index", "instance", "lost", "refusals", "resting")
+    __slots__ = ("company", "in_flight", "index", "instance", "lost", "refusals", "resting", "upstream")
+
+    lost: bool
+    """It refused or could not be reached: not chosen until the registry says something new."""
 
     def __init__(self, instance: Instance) -> None:
-        self.instance = instance
+        self.renew(instance)
         self.in_flight = 0
-        self.lost = False
-        """It refused or could not be reached: not chosen until the registry says something new."""
         self.resting = False
         """Its proxy said that it is full, with requests of other gateways: not chosen for a moment."""
         self.refusals = 0
@@ -28,6 +30,13 @@ class Slot:
         self.company = 0
         """The most requests of ours that were there when one of them broke."""
         self.index = _NOT_FREE
+
+    def renew(self, instance: Instance) -> None:
+        """The registry says something new of it."""
+        self.instance = instance
+        self.upstream = Upstream(instance.host_ip, instance.proxy_port)
+        """Where its proxy listens."""
+        self.lost = False
 
     def serves(self, revision: int) -> bool:
         """Whether it may get requests meant for that revision; a foreign worker's tells none."""

@@ -174,7 +174,7 @@ class RouteTable:
         if slot is None:
             slots[instance.instance_id] = Slot(instance)
         else:
-            slot.instance, slot.lost = instance, False
+            slot.renew(instance)
         if instance.status is InstanceStatus.DRAINING:
             self.on_leaving(instance)
         function = self._functions.get(instance.function_id)

@@ -21,11 +21,8 @@ class WaitingRequests:
         self._max_waiting = max_waiting
         self._waiting = 0
         self._queues: dict[str, WaitingQueue] = {}
-
-    @property
-    def functions(self) -> Collection[str]:
-        """Those that somebody waits for."""
-        return self._queues.keys()
+        self.functions: Collection[str] = self._queues.keys()
+        """Those that somebody waits for, at any time."""
 
     def count(self, function_id: str) -> int:
         return len(self._queues.get(function_id, ()))
