@@ -48,7 +48,7 @@ class Admission:
                 hint=f"upload some: POST /api/functions/{function.id}/code",
             )
         now_s = self._clock.monotonic()
-        deadline = Deadline.after(function.limits.timeout_s, now_s)
+        deadline = Deadline(now_s + function.limits.timeout_s)
         return Call(
             request,
             function,

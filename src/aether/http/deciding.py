@@ -15,7 +15,9 @@ Decision = Forward | Answer | Awaitable[Forward | Answer]
 class DecidingExchange(RespondingExchange, ABC):
     """An exchange that goes where its handler says, at first and after each failure."""
 
-    _own_outcome = Outcome.ANSWERED
+    __slots__ = ("_own_outcome",)
+
+    _own_outcome: Outcome
 
     @abstractmethod
     def _send(self, forward: Forward) -> None:

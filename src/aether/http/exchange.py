@@ -1,7 +1,6 @@
 """One request, from its head to its end: the facts of it, for whoever owns the relay."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from aether.http.messages import Forward, Outcome, Phase
 from aether.http.request import Request
@@ -15,23 +14,41 @@ class Exchange:
     the client was sent, 0 when nothing was. `context` is the last Forward's, or what the handler puts there.
     """
 
-    # Defaults of the class: most of it stays as it is in most exchanges, and each of them is made anew.
+    # Slots, all set in one go by SendingExchange: defaults of the class take six times as long to read.
+    __slots__ = (
+        "attempts",
+        "bytes_in",
+        "bytes_out",
+        "context",
+        "ended_at",
+        "forward",
+        "forwarded_at",
+        "head_at",
+        "outcome",
+        "phase",
+        "request",
+        "request_complete",
+        "status",
+        "taken_off",
+        "upgraded",
+    )
+
     request: Request
     request_complete: bool
-    forward: Forward | None = None
-    context: object = None
-    attempts = 0
-    phase = Phase.DECIDE
-    status = 0
-    taken_off: Mapping[bytes, bytes] = MappingProxyType({})
+    forward: Forward | None
+    context: object
+    attempts: int
+    phase: Phase
+    status: int
+    taken_off: Mapping[bytes, bytes]
     """Fields of the response that were not passed on, by lower-case name."""
-    bytes_in = 0
-    bytes_out = 0
-    forwarded_at = 0.0
-    head_at = 0.0
-    ended_at = 0.0
-    outcome: Outcome | None = None
-    upgraded = False
+    bytes_in: int
+    bytes_out: int
+    forwarded_at: float
+    head_at: float
+    ended_at: float
+    outcome: Outcome | None
+    upgraded: bool
 
     @property
     def received_at(self) -> float:

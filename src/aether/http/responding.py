@@ -1,7 +1,6 @@
 """From an upstream's response to the client."""
 
 import time
-from typing import TYPE_CHECKING
 
 from aether.http.body import chunk, last_chunk
 from aether.http.ending import EndingExchange
@@ -11,23 +10,25 @@ from aether.http.messages import Outcome, Phase
 from aether.http.response import Response
 from aether.http.watch import NEVER
 
-if TYPE_CHECKING:
-    pass
+# Looked up once: in Python 3.11 that takes longer than a call.
+_STREAM, _COMPLETED = Phase.STREAM, Outcome.COMPLETED
 
 
 class RespondingExchange(EndingExchange):
     """An exchange whose response is passed on, in no more writes than it came in reads."""
 
-    touched = 0.0
+    __slots__ = ("_chunked_out", "_stream_until", "touched")
+
+    touched: float
     """loop.time() of the last byte either way."""
-    _chunked_out = False
-    _stream_until = NEVER
+    _chunked_out: bool
+    _stream_until: float
 
     def respond(self, response: Response, payload: bytes, *, done: bool, trailers: bytes = b"") -> None:
         """Pass the head on, with what of the body came with it."""
-        forward = self.forward
+        forward, client, version = self.forward, self.client, self.request.version
         assert forward is not None
-        self.phase = Phase.STREAM
+        self.phase = _STREAM
         self.status = response.status
         self.taken_off = response.taken_off
         self.head_at = time.perf_counter()
@@ -40,18 +41,19 @@ class RespondingExchange(EndingExchange):
             except Exception as error:  # noqa: BLE001 - the response matters more than what we add to it
                 self._relay.report("A handler failed", error)
                 added = b""
-        version = self.request.version
-        framed = response.length is not None and response.length >= 0
-        self._chunked_out = not framed and version == 1
-        if not self.request_complete or self._relay.draining or not (framed or version):
+        if response.length is None or response.length < 0:
+            self._chunked_out = version == 1
+            if not version:
+                self.keep_alive = False
+        if self._relay.draining or not self.request_complete:
             self.keep_alive = False
-        near = self.client.near
+        near = client.near
         if near is not None and done and not added and may_hand_response(self, near, response, forward):
             self.bytes_out += len(payload)
-            self._end(Outcome.COMPLETED)
+            self._end(_COMPLETED)
             near.take_response(response, payload)
             return
-        if self.client.choked and self.connection is not None:
+        if client.choked and self.connection is not None:
             self.connection.hold()
         head = response_head(
             response, forward, added, chunked=self._chunked_out, version=version, keep_alive=self.keep_alive
@@ -60,7 +62,7 @@ class RespondingExchange(EndingExchange):
             now = self._relay.loop.time()
             self._stream_until = NEVER if forward.max_stream_s is None else now + forward.max_stream_s
             idle_at = NEVER if forward.idle_timeout_s is None else now + forward.idle_timeout_s
-            self.client.due_at = min(idle_at, self._stream_until)
+            client.due_at = min(idle_at, self._stream_until)
         self.stream(payload, done=done, trailers=trailers, head=head)
 
     def stream(self, payload: bytes, *, done: bool, trailers: bytes = b"", head: bytes = b"") -> None:
@@ -72,7 +74,7 @@ class RespondingExchange(EndingExchange):
             payload = chunk(payload) + (last_chunk(self._trailers(trailers)) if done else b"")
         self.client.transport.write(head + payload)
         if done:
-            self._end(Outcome.COMPLETED)
+            self._end(_COMPLETED)
 
     def _trailers(self, fields: bytes) -> bytes:
         if not fields or self.forward is None:

@@ -1,6 +1,8 @@
 """From the client's request to an upstream."""
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aether.http.body import chunk, last_chunk
@@ -8,24 +10,49 @@ from aether.http.deciding import DecidingExchange
 from aether.http.handover import hand_request
 from aether.http.heads import CONTINUE, interim_head, request_head, trailer_fields
 from aether.http.messages import FailureKind, Forward, Outcome, Phase, Undelivered
-from aether.http.request import IDEMPOTENT
+from aether.http.replay import Replay
+from aether.http.request import IDEMPOTENT, Request
 from aether.http.response import Response
 from aether.http.watch import NEVER
 
 if TYPE_CHECKING:
+    from aether.http.client import ClientConnection
     from aether.http.upstream import UpstreamConnection
 
 _MAX_INTERIM = 16
+_NOTHING: Mapping[bytes, bytes] = MappingProxyType({})
+# Looked up once: in Python 3.11 that takes longer than a call.
+_DECIDE, _WAIT, _ANSWERED = Phase.DECIDE, Phase.WAIT, Outcome.ANSWERED
 
 
 class SendingExchange(DecidingExchange):
     """The whole of an exchange: sends the request on, again where that is safe, and watches its time."""
 
-    _interims = 0
-    _continued = False
-    """The client was told to send its body: once, however many upstreams are tried."""
-    _sent = False
-    """The connect under way is for an upstream that may have seen the request already."""
+    __slots__ = ("_continued", "_interims", "_sent")
+
+    def __init__(self, client: "ClientConnection", request: Request) -> None:
+        relay = client.relay
+        self.request = request
+        self.request_complete = complete = request.length == 0
+        self.forward = self.context = self.outcome = None
+        self.phase = _DECIDE
+        self.taken_off = _NOTHING
+        self.attempts = self.status = self.bytes_in = self.bytes_out = 0
+        self.forwarded_at = self.head_at = self.ended_at = self.touched = 0.0
+        self.upgraded = self._chunked_out = False
+        self.client = client
+        self.keep_alive = request.keep_alive
+        self.connection = self._task = None
+        self._relay = relay
+        self._replay = None if complete else Replay(relay.limits.replay_bytes)
+        self._max_body = relay.limits.max_body_bytes
+        self._own_outcome = _ANSWERED
+        self._stream_until = NEVER
+        self._interims = 0
+        self._continued = False
+        """The client was told to send its body: once, however many upstreams are tried."""
+        self._sent = False
+        """The connect under way is for an upstream that may have seen the request already."""
 
     def _send(self, forward: Forward) -> None:
         request, relay = self.request, self._relay
@@ -75,7 +102,7 @@ class SendingExchange(DecidingExchange):
 
     def _attach(self, connection: "UpstreamConnection", forward: Forward) -> None:
         self.connection = connection
-        self.phase = Phase.WAIT
+        self.phase = _WAIT
         connection.exchange = self
         client = self.client
         client.due_at = NEVER if forward.deadline_at is None else forward.deadline_at
