@@ -11,9 +11,9 @@ from prometheus_client.registry import Collector
 
 from aether.domain.invocation import Invocation
 from aether.gateway.activator import Activator
+from aether.gateway.call_counts import SECONDS, CallCounts
 from aether.gateway.routes import RouteTable
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 MAX_FUNCTIONS = 500
 """Labels are bounded: functions beyond that many are told together, as `other`."""
 
@@ -24,18 +24,8 @@ class GatewayMetrics:
     def __init__(self, routes: RouteTable, activator: Activator) -> None:
         self.registry = CollectorRegistry()
         self._labels: dict[str, str] = {}
-        self._series: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
-        """Found by function and status: to find them by their labels takes longer than to count."""
-        self.requests = Counter(
-            "aether_requests", "Calls ended, by outcome", ("function", "status"), registry=self.registry
-        )
-        self.duration = Histogram(
-            "aether_request_duration_seconds",
-            "Calls, from first byte in to last byte out",
-            ("function",),
-            buckets=SECONDS,
-            registry=self.registry,
-        )
+        self._calls = CallCounts()
+        self.registry.register(self._calls)
         self.cold_starts = Histogram(
             "aether_cold_start_seconds",
             "What calls waited for an instance to start",
@@ -57,25 +47,13 @@ class GatewayMetrics:
         self.registry.register(_Now(routes, activator))
 
     def observe(self, invocation: Invocation) -> None:
-        key = invocation.function_id, invocation.http_status or 0
-        series = self._series.get(key)
-        if series is None:
-            series = self._series_of(*key)
-        series[0].inc()
-        series[1].observe(invocation.duration_ms / 1000)
+        function = self._labels.get(invocation.function_id) or self._label(invocation.function_id)
+        self._calls.add(function, invocation.http_status or 0, invocation.duration_ms / 1000)
         if invocation.cold:
-            function = self._label(invocation.function_id)
             self.cold_starts.labels(function).observe(sum(invocation.phases.values()) / 1000)
 
     def retried(self, function_id: str, *, allowed: bool) -> None:
         self.retries.labels(self._label(function_id), "sent" if allowed else "over_budget").inc()
-
-    def _series_of(self, function_id: str, status: int) -> tuple[Counter, Histogram]:
-        label = self._label(function_id)
-        series = self.requests.labels(label, str(status)), self.duration.labels(label)
-        if label != "other":  # so that there are no more of them than labels allow
-            self._series[function_id, status] = series
-        return series
 
     def _label(self, function_id: str) -> str:
         label = self._labels.get(function_id)
