@@ -36,6 +36,8 @@ class Pool:
         `look` asks the kernel whether the other side has closed it: for requests that can't be sent twice.
         """
         idle = self._idle.get(upstream)
+        if not idle:
+            return None
         now = self._loop.time()
         while idle:
             connection = idle.pop()

@@ -63,6 +63,11 @@ class RespondingExchange(EndingExchange):
             self._stream_until = NEVER if forward.max_stream_s is None else now + forward.max_stream_s
             idle_at = NEVER if forward.idle_timeout_s is None else now + forward.idle_timeout_s
             client.due_at = min(idle_at, self._stream_until)
+        if done and not self._chunked_out:  # as most often
+            self.bytes_out += len(payload)
+            client.transport.write(head + payload)
+            self._end(_COMPLETED)
+            return
         self.stream(payload, done=done, trailers=trailers, head=head)
 
     def stream(self, payload: bytes, *, done: bool, trailers: bytes = b"", head: bytes = b"") -> None:
