@@ -6,7 +6,7 @@ from aether.http.body import chunk, last_chunk
 from aether.http.ending import EndingExchange
 from aether.http.handover import may_hand_response
 from aether.http.heads import interim_head, response_head, trailer_fields
-from aether.http.messages import Outcome, Phase
+from aether.http.messages import Forward, Outcome, Phase
 from aether.http.response import Response
 from aether.http.watch import NEVER
 
@@ -43,8 +43,7 @@ class RespondingExchange(EndingExchange):
                 added = b""
         if response.length is None or response.length < 0:
             self._chunked_out = version == 1
-            if not version:
-                self.keep_alive = False
+            self.keep_alive = self.keep_alive and self._chunked_out
         if self._relay.draining or not self.request_complete:
             self.keep_alive = False
         near = client.near
@@ -58,17 +57,21 @@ class RespondingExchange(EndingExchange):
         head = response_head(
             response, forward, added, chunked=self._chunked_out, version=version, keep_alive=self.keep_alive
         )
-        if not done:
-            now = self._relay.loop.time()
-            self._stream_until = NEVER if forward.max_stream_s is None else now + forward.max_stream_s
-            idle_at = NEVER if forward.idle_timeout_s is None else now + forward.idle_timeout_s
-            client.due_at = min(idle_at, self._stream_until)
         if done and not self._chunked_out:  # as most often
             self.bytes_out += len(payload)
             client.transport.write(head + payload)
             self._end(_COMPLETED)
             return
+        if not done:
+            self._watch_stream(forward)
         self.stream(payload, done=done, trailers=trailers, head=head)
+
+    def _watch_stream(self, forward: Forward) -> None:
+        """From now on it is the stream's own limits that count."""
+        now = self._relay.loop.time()
+        self._stream_until = NEVER if forward.max_stream_s is None else now + forward.max_stream_s
+        idle_at = NEVER if forward.idle_timeout_s is None else now + forward.idle_timeout_s
+        self.client.due_at = min(idle_at, self._stream_until)
 
     def stream(self, payload: bytes, *, done: bool, trailers: bytes = b"", head: bytes = b"") -> None:
         """Pass on the next piece of the response's body, in one write."""
