@@ -5,6 +5,7 @@
 - `host`             what all its instances share
 - `instance`         one instance from its start to its end: `start`, `drain`, `ends`
 - `instance_proxy`   what the relay asks on the way into an instance; `wording` of its own answers
+- `side_by_side`     two things under way, the first of which to end decides
 - `health`           whether an instance is well, by `probe` and by the `signs` its requests give; `doubts`
 - `heartbeat`        what a worker says of itself
 - `crash_loops`      instances that ended by themselves, counted

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aether.ports.vmm import End, EndReason, Machine, Vmm
+from aether.worker.side_by_side import one_ended, side_by_side
 
 WITHIN_S = 3.0
 """How long a broken request waits for the machine to say why it ended, or that it lives."""
@@ -39,14 +38,8 @@ def in_words(end: End) -> str:
 
 async def end_soon(vmm: Vmm, machine: Machine) -> End | None:
     """The end of a machine of which a connection broke, as that comes a moment before; None if it lives."""
-    ended = asyncio.ensure_future(machine.ended())
-    lives = asyncio.ensure_future(vmm.ping(machine))
-    try:
-        await asyncio.wait({ended, lives}, timeout=WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+    async with side_by_side(machine.ended(), vmm.ping(machine)) as (ended, lives):
+        await one_ended(ended, lives, within_s=WITHIN_S)
         if not ended.done() and lives.done():
-            await asyncio.wait({ended}, timeout=LIVES_S)
+            await one_ended(ended, within_s=LIVES_S)
         return ended.result() if ended.done() else None
-    finally:
-        ended.cancel()
-        lives.cancel()
-        await asyncio.gather(ended, lives, return_exceptions=True)

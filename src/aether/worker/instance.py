@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
@@ -25,6 +24,7 @@ from aether.worker.health import Health
 from aether.worker.host import Host
 from aether.worker.instance_proxy import InstanceProxy
 from aether.worker.records import failed, instance_record, started
+from aether.worker.side_by_side import one_ended, side_by_side
 from aether.worker.start import Start
 
 log = structlog.get_logger()
@@ -122,34 +122,25 @@ class RunningInstance:
     async def _live(self, machine: Machine, proxy: InstanceProxy, record: Instance) -> None:
         """Serve until asked to go or in doubt, then drain; over both, see whether the instance fails."""
         health = Health(self._host.vmm, machine, proxy.signs, self._limits, self._host.clock)
-        failing = asyncio.ensure_future(self._until_failed(machine, proxy, health))
-        serving = asyncio.ensure_future(self._serve_and_drain(proxy, record))
-        try:
-            await asyncio.wait({failing, serving}, return_when=asyncio.FIRST_COMPLETED)
+        until_failed = self._until_failed(machine, proxy, health)
+        async with side_by_side(until_failed, self._serve_and_drain(proxy, record)) as (failing, serving):
+            await one_ended(failing, serving)
             if failing.done():
                 await self._fail(machine, proxy, failing.result())
             else:
                 serving.result()
-        finally:
-            failing.cancel()
-            serving.cancel()
-            await asyncio.gather(failing, serving, return_exceptions=True)
 
     async def _until_failed(self, machine: Machine, proxy: InstanceProxy, health: Health) -> str:
         """Why the instance can serve no more; '' where we ended it ourselves."""
-        ended = asyncio.ensure_future(machine.ended())
-        unwell = asyncio.ensure_future(health.until_unwell())
-        try:
-            await asyncio.wait({ended, unwell}, return_when=asyncio.FIRST_COMPLETED)
+        async with side_by_side(machine.ended(), health.until_unwell()) as (ended, unwell):
+            try:
+                await one_ended(ended, unwell)
+            finally:
+                proxy.refuse_new()
             if not ended.done():
                 return unwell.result()
             end = ended.result()
             return "" if end.reason is EndReason.STOPPED else in_words(end)
-        finally:
-            proxy.refuse_new()
-            ended.cancel()
-            unwell.cancel()
-            await asyncio.gather(ended, unwell, return_exceptions=True)
 
     async def _fail(self, machine: Machine, proxy: InstanceProxy, why: str) -> None:
         """Tell of it before anybody misses the instance; then what runs on it gets why as its answer."""
@@ -166,9 +157,8 @@ class RunningInstance:
 
     async def _serve_and_drain(self, proxy: InstanceProxy, record: Instance) -> None:
         asked = asyncio.ensure_future(self._drain.asked.wait())
-        either: set[asyncio.Future[Any]] = {asked, proxy.doubts.first}
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await one_ended(asked, proxy.doubts.first)
         finally:
             asked.cancel()
         if not self._drain.asked.is_set():

@@ -14,6 +14,7 @@ from aether.ports.function_logs import LogRecord
 from aether.ports.vmm import BootFailed, LogLine, Machine, MachineSpec, Runtime
 from aether.worker.health import get_well
 from aether.worker.host import Host
+from aether.worker.side_by_side import one_ended, side_by_side
 
 
 class Start:
@@ -32,17 +33,11 @@ class Start:
 
         Raises AetherError as told by the driver, the code cache and the function's health.
         """
-        start = asyncio.ensure_future(self._in_turn(starts))
-        gone = asyncio.ensure_future(given_up.wait())
-        try:
-            await asyncio.wait({start, gone}, return_when=asyncio.FIRST_COMPLETED)
+        async with side_by_side(self._in_turn(starts), given_up.wait()) as (start, gone):
+            await one_ended(start, gone)
             if start.done():
                 return start.result()
             raise NoCapacity("the start was given up: the worker, the function or its version is going")
-        finally:
-            start.cancel()
-            gone.cancel()
-            await asyncio.gather(start, gone, return_exceptions=True)
 
     async def _in_turn(self, starts: asyncio.Semaphore) -> Machine:
         async with starts:
