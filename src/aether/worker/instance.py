@@ -92,7 +92,14 @@ class RunningInstance:
         try:
             await self._serve(machine, reply)
         finally:
-            await asyncio.shield(self._host.vmm.stop(machine, self._grace_s))
+            await asyncio.shield(self._end(machine))
+
+    async def _end(self, machine: Machine) -> None:
+        """It is in the registry for as long as it takes room here: those who need that wait for it."""
+        try:
+            await self._host.vmm.stop(machine, self._grace_s)
+        finally:
+            await self._host.lease.remove_instance(self.job.function_id, self.id)
 
     async def _serve(self, machine: Machine, reply: Reply) -> None:
         host = self._host
@@ -102,13 +109,10 @@ class RunningInstance:
             self._proxy = proxy
             record = instance_record(host, self.job, machine, port)
             await reply(started(self.job, machine))
-            try:
-                await host.lease.put_instance(record)
-                self._log.info("instance ready", **{k: round(v) for k, v in machine.phases.items()})
-                with self._timed_life():
-                    await self._live(machine, proxy, record)
-            finally:
-                await asyncio.shield(host.lease.remove_instance(self.job.function_id, self.id))
+            await host.lease.put_instance(record)
+            self._log.info("instance ready", **{k: round(v) for k, v in machine.phases.items()})
+            with self._timed_life():
+                await self._live(machine, proxy, record)
 
     @contextmanager
     def _timed_life(self) -> Iterator[None]:

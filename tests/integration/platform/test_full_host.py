@@ -32,6 +32,17 @@ async def test_a_call_gets_the_place_of_another_functions_idle_instance(full):
         assert answer.status_code == 200, answer.text
 
 
+async def test_a_call_waits_for_a_place_that_a_function_leaves_slowly(tmp_path):
+    """All the time that a program takes to finish, its memory is not free, and it is no idle instance."""
+    slow = Behaviour(finish_s=2.9)
+    async with running(tmp_path / "data", lambda _spec: slow, capacity=room_for(1)) as full:
+        await full.deploy("first")
+        await full.deploy("second")
+        for name in ("first", "second", "first"):
+            answer = await full.client.get(f"/functions/{name}")
+            assert answer.status_code == 200, answer.text
+
+
 async def test_a_new_version_gets_the_place_of_the_old_one(full):
     await full.deploy("hello")
     old = (await full.client.get("/functions/hello")).json()["instance_id"]

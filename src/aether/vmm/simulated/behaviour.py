@@ -42,6 +42,8 @@ class Behaviour:
     """From the guest being up to the function listening; after a boot only."""
     respond_s: float = 0.0
     """Of each request; the request header `x-simulated-respond-ms` overrides it."""
+    finish_s: float = 0.0
+    """From SIGTERM to the end of the process, when no request runs; cut by the grace."""
     never_ready: bool = False
     exits_before_ready: bool = False
     well_after_s: float = 0.0

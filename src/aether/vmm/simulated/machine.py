@@ -84,6 +84,7 @@ class SimulatedMachine:
             try:
                 async with asyncio.timeout(grace_s):
                     await self._server.wait_idle()
+                    await asyncio.sleep(self._behaviour.finish_s)
             except TimeoutError:
                 pass
         self.end(End(EndReason.STOPPED, detail))
