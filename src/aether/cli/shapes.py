@@ -49,7 +49,9 @@ class InvocationJson(TypedDict):
     duration_ms: int
     started_at: str
     error_message: NotRequired[str | None]
+    http_status: NotRequired[int | None]
     call_id: NotRequired[str]
+    attempts: NotRequired[int]
 
 
 class InstanceJson(TypedDict):

@@ -1,6 +1,7 @@
 """Functions from the command line: deploy, list, describe, rm."""
 
 import json
+import time
 import zipfile
 
 import pytest
@@ -46,6 +47,20 @@ def test_every_option_reaches_the_function(aether, hello, folder, monkeypatch):
     wanted = {
         "entrypoint": "src/main.js", "vcpu": 2, "port": 8000, "timeout_s": 12.5, "max_concurrency": 5,
         "min_instances": 0, "max_instances": 4, "env_vars": {"FROM_SHELL": "kept"},
+    }  # fmt: skip
+    assert {name: function[name] for name in wanted} == wanted
+
+
+def test_options_for_queues_streams_and_idle_instances_reach_the_function(aether, hello, folder):
+    options = (
+        "--max-waiting 0 --target-concurrency 2 --idle-timeout 5.5 --max-stream 60 "
+        "--instance-idle-timeout 10 --scale-to-zero-after 20 --keep-alive learned --max-starts-in-flight 3"
+    )
+    function = aether("deploy", str(folder), "-n", hello, *options.split(), "--json").json["function"]
+    wanted = {
+        "max_waiting": 0, "target_concurrency": 2, "idle_timeout_s": 5.5, "max_stream_s": 60,
+        "instance_idle_timeout_s": 10, "scale_to_zero_after_s": 20, "keep_alive": "learned",
+        "max_starts_in_flight": 3,
     }  # fmt: skip
     assert {name: function[name] for name in wanted} == wanted
 
@@ -116,7 +131,8 @@ def test_list_shows_all_pages(aether, platform):
         finally:
             client.PAGE = page
     assert [function["name"] for function in listed.json if function["name"] in names] == names
-    assert table.out.splitlines()[0].split() == ["NAME", "RUNTIME", "MEMORY", "CODE", "UPDATED", "ID"]
+    assert table.out.splitlines()[0].split() == ["NAME", "RUNTIME", "MEMORY", "STATE", "UPDATED", "ID"]
+    assert "no code" in next(line for line in table.out.splitlines() if line.startswith("many-0 "))
     assert aether("rm", *names).code == 0
     assert not {function["name"] for function in aether("list", "--json").json} & set(names)
 
@@ -133,6 +149,39 @@ def test_describe_shows_instances_and_calls_but_no_secrets(aether, hello, folder
     whole = aether("describe", hello, "--json").json
     assert set(whole) == {"function", "instances", "invocations"}
     assert whole["function"]["env_vars"] == {"TOKEN": "s3cret"}
+
+
+def test_list_shows_what_serves_and_what_does_not_start(aether, hello, folder):
+    aether("deploy", str(folder), "-n", "broken", "-e", "FAILS_TO_START=1")
+    states = {line.split()[0]: line.split()[4] for line in aether("list").out.splitlines()[1:]}
+    assert (states[hello], states["broken"]) == ("ready", "failed")
+    assert aether("rm", "broken").code == 0
+
+
+def test_describe_shows_how_calls_ended(aether, hello, folder):
+    aether("invoke", hello, "-H", "x-simulated-status: 418")
+    aether("deploy", str(folder), "-n", "broken", "-e", "FAILS_TO_START=1")
+    aether("invoke", "broken")
+    answered = calls_of(aether, hello)[0].split()
+    assert answered[1:3] == ["success", "418"]
+    assert len(answered) == 6, "nothing to remark"
+    failed = calls_of(aether, "broken")[0]
+    recorded = aether("describe", "broken", "--json").json["invocations"][0]
+    assert failed.split()[1:3] == ["error", str(recorded["http_status"])]
+    assert recorded["error_message"]
+    assert failed.endswith("  " + recorded["error_message"].splitlines()[0])
+    assert aether("rm", "broken").code == 0
+
+
+def calls_of(aether, name) -> list[str]:
+    """The lines of `aether describe` for calls, when there is one; they are recorded after they ended."""
+    give_up_at = time.monotonic() + 10
+    while time.monotonic() < give_up_at:
+        lines = aether("describe", name).out.splitlines()
+        found = [number for number, line in enumerate(lines) if line.startswith("CALL ")]
+        if found:
+            return lines[found[0] + 1 :]
+    raise AssertionError(f"no call of {name} was recorded")
 
 
 def test_rm_tries_every_name(aether, hello):

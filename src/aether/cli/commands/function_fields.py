@@ -35,8 +35,17 @@ class Fields:
     timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None
     """Seconds until its answer must have begun. Default for a new function: 30"""
 
+    idle_timeout_s: Annotated[float | None, Parameter(name="--idle-timeout")] = None
+    """Seconds without a byte either way until a stream is ended. Default for a new function: 60"""
+
+    max_stream_s: Annotated[float | None, Parameter(name="--max-stream")] = None
+    """Seconds that a stream may last, from its headers on. Default for a new function: 3600"""
+
     max_concurrency: int | None = None
     """Requests that one instance runs at once. Default for a new function: 16"""
+
+    target_concurrency: int | None = None
+    """More than so many per instance on average starts another. Default for a new function: 3"""
 
     min_instances: int | None = None
     """Instances kept though idle. Default for a new function: 0"""
@@ -47,8 +56,17 @@ class Fields:
     max_starts_in_flight: int | None = None
     """Instances that are started at once. Default for a new function: 10"""
 
+    max_waiting: int | None = None
+    """Requests that wait for an instance; more get 429. Default for a new function: 1000"""
+
+    instance_idle_timeout_s: Annotated[float | None, Parameter(name="--instance-idle-timeout")] = None
+    """Seconds without a request until one of several instances goes. Default for a new function: 30"""
+
+    scale_to_zero_after_s: Annotated[float | None, Parameter(name="--scale-to-zero-after")] = None
+    """Seconds without a request until the last instances go. Default for a new function: 300"""
+
     keep_alive: Literal["fixed", "learned"] | None = None
-    """How long idle instances stay: fixed times, or learned from calls. Default for a new one: fixed"""
+    """What keeps idle instances: fixed times, or learned from calls. Default for a new function: fixed"""
 
     health_path: str | None = None
     """Path whose GET says that an instance is well; "" for none. Default for a new function: none"""

@@ -29,7 +29,7 @@ def list_functions(*, json: Json = False, connection: Connection = DEFAULT_CONNE
         functions = client.functions()
     output.print_list(
         functions,
-        ("NAME", "RUNTIME", "MEMORY", "CODE", "UPDATED", "ID"),
+        ("NAME", "RUNTIME", "MEMORY", "STATE", "UPDATED", "ID"),
         [_row(f) for f in functions],
         empty="No functions yet. Deploy one: aether deploy PATH",
         json=json,
@@ -67,7 +67,8 @@ def describe(name: str, /, *, json: Json = False, connection: Connection = DEFAU
         output.print_table(("INSTANCE", "STATUS", "AGE", "WORKER"), [_instance_row(i) for i in instances])
     if invocations:
         print()
-        output.print_table(("CALL", "STATUS", "MS", "STARTED"), [_invocation_row(i) for i in invocations])
+        header = ("CALL", "STATUS", "HTTP", "MS", "STARTED", "REMARKS")
+        output.print_table(header, [_invocation_row(i) for i in invocations])
 
 
 def remove(
@@ -111,15 +112,31 @@ def remove(
         raise failed
 
 
+def remarks(call: shapes.InvocationJson) -> str:
+    """What was unusual: second tries, and what went wrong, of which --json has all lines."""
+    attempts = call.get("attempts", 1)
+    tries = [f"{attempts} attempts"] if attempts > 1 else []
+    error = output.printable(call.get("error_message") or "").strip()
+    return ": ".join([*tries, *error.splitlines()[:1]])
+
+
 def _row(function: shapes.FunctionJson) -> tuple[str, ...]:
     return (
         function["name"],
         function["runtime"],
         f"{function['memory_mb']} MB",
-        "yes" if function["code_path"] else "none",
+        _state(function),
         output.age(function["updated_at"]),
         function["id"],
     )
+
+
+def _state(function: shapes.FunctionJson) -> str:
+    """How the newest version is doing, in a word or two."""
+    if not function["code_path"]:
+        return "no code"
+    # An earlier platform doesn't tell.
+    return output.printable(function["rollout"]["status"]) if "rollout" in function else "-"
 
 
 def _fields(function: shapes.FunctionJson) -> list[tuple[str, str]]:
@@ -153,5 +170,11 @@ def _instance_row(instance: shapes.InstanceJson) -> tuple[str, ...]:
 
 
 def _invocation_row(call: shapes.InvocationJson) -> tuple[str, ...]:
-    shown = call.get("call_id") or call["id"]
-    return (shown, call["status"], str(call["duration_ms"]), output.local_time(call["started_at"]))
+    return (
+        call.get("call_id") or call["id"],
+        call["status"],
+        str(call.get("http_status") or "-"),
+        str(call["duration_ms"]),
+        output.local_time(call["started_at"]),
+        remarks(call),
+    )
