@@ -67,14 +67,20 @@ def config(guest_images: Images, tmp_path: Path) -> QemuConfig:
 
 @pytest.fixture(scope="session")
 def groups_place() -> Iterator[Place | NoPlace]:
-    """Where this host lets us make control groups, if it does; left by the tests once and for all."""
+    """Control groups of these tests' own, if this host lets us make some: others' come and go elsewhere."""
     place = find_place()
-    if isinstance(place, Place) and place.vacate:
-        occupy(place, "aether-tests")
-        yield replace(place, vacate=False)
-        leave(place, "aether-tests")
-    else:
+    if isinstance(place, NoPlace):
         yield place
+        return
+    occupy(place, "aether-tests")
+    own = {controller: parent / f"tests-{os.getpid()}" for controller, parent in place.parents.items()}
+    for path in dict.fromkeys(own.values()):
+        path.mkdir()
+        place.version.enable(path, own)
+    yield replace(place, parents=own, vacate=False)
+    for path in dict.fromkeys(own.values()):
+        path.rmdir()
+    leave(place, "aether-tests")
 
 
 @pytest.fixture
@@ -122,11 +128,9 @@ def children() -> list[str]:
 
 
 def groups_of_ours(place: Place | NoPlace) -> set[Path]:
-    """Those of every platform on this host, in that place."""
+    """Those of every platform in that place."""
     parents = () if isinstance(place, NoPlace) else place.parents.values()
-    return {
-        path for parent in parents for path in parent.glob("aether-*") if path.name != "aether-tests-platform"
-    }
+    return {path for parent in parents for path in parent.glob("aether-*")}
 
 
 def open_descriptors() -> set[str]:

@@ -79,7 +79,7 @@ async def test_a_damaged_or_foreign_snapshot_is_refused_and_leaves_nothing(
     with pytest.raises(SnapshotInvalid, match="could not load"):
         await vmm.restore(replace(snapshot, directory=damaged), "inst-a", within(30), ignore_log)
     assert await vmm.list() == []
-    assert list(config.run_dir.iterdir()) == [config.run_dir / ".lock"]
+    assert {path.name for path in config.run_dir.iterdir()} <= {".lock", "cgroups.json"}
 
     clone = await vmm.restore(snapshot, "inst-a", within(30), ignore_log)
     assert await evaluate(clone, "return 1") == 1
