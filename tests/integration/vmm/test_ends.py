@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pickle
 import select
@@ -131,11 +132,20 @@ async def test_a_qemu_that_does_not_start_tells_why(
     await vmm.close()
 
 
+def taken_before_a_free_one() -> socket.socket:
+    """Listens on a port that has a free one after it, below those that the kernel gives to connections."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", port + 1)).close()
+            return socket.create_server(("127.0.0.1", port))
+    raise AssertionError("no two free ports in a row")
+
+
 async def test_a_port_that_is_taken_meanwhile_is_replaced(
     vmm: QemuVmm, config: QemuConfig, spec: MachineSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host, "port_is_free", lambda _port: True)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with taken_before_a_free_one() as taken:
         port = taken.getsockname()[1]
         other = QemuVmm(
             replace(config, run_dir=config.run_dir.with_name("other"), first_port=port, last_port=port + 1)
