@@ -19,7 +19,7 @@ import httpx
 import pytest
 from tests.e2e.conftest import Up, User, assert_nothing_left, files_left, platform, start, until
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.slow]
 
 MIB = 1 << 20
 HELLO = {"handler.js": "module.exports = () => 'old'"}
@@ -191,7 +191,6 @@ def _peak_mib(process: int) -> int:
     return next((int(row.split()[1]) // 1024 for row in rows if row.startswith("VmHWM")), 0)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
 def test_a_hundred_megabytes_in_thirty_thousand_files_take_bounded_memory(user, tmp_path, kind):

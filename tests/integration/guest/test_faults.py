@@ -53,7 +53,12 @@ async def gone(platform: Platform, instance_id: str) -> None:
     [
         ("/hang", f"hung: its function did nothing for {UNRESPONSIVE_S} s", "[stdout] hanging"),
         pytest.param("/sleep", "hung", "", marks=pytest.mark.slow),
-        ("/heap", "ran out of memory: signal SIGABRT", "JavaScript heap out of memory"),
+        pytest.param(
+            "/heap",
+            "ran out of memory: signal SIGABRT",
+            "JavaScript heap out of memory",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "/buffers", "ran out of memory: signal SIGKILL", "Killed process", marks=pytest.mark.slow
         ),

@@ -50,6 +50,7 @@ async def test_a_function_out_of_memory_is_told_apart(vmm: QemuVmm, spec: Machin
     assert (await machine.ended()).reason is EndReason.OUT_OF_MEMORY
 
 
+@pytest.mark.slow
 async def test_a_start_with_too_little_memory_says_so(vmm: QemuVmm, spec: MachineSpec) -> None:
     told = r"ran out of memory before it was ready \(.+\); memory_mb 64 may be too little"
     with pytest.raises(BootFailed, match=told):

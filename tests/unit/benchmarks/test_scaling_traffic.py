@@ -9,7 +9,7 @@ import pytest
 from benchmarks.scaling.arrivals import REPLAYED_CALLS, calls
 from benchmarks.scaling.population import CALL_SHARES, DAY_S, FUNCTION_SHARES, Trigger, population
 
-SEEDS = (1, 2, 3)
+SEEDS = (1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3)))
 
 
 @pytest.fixture(scope="module", params=SEEDS)

@@ -82,7 +82,10 @@ def tar_with(path: Path, files: int, size: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("files", "size"), [(1, 0), (50, 1), (3_000, 5_000), (30_000, 100), (1, 100 << 20)])
+@pytest.mark.parametrize(
+    ("files", "size"),
+    [(1, 0), (50, 1), (3_000, 5_000), (1, 100 << 20), pytest.param(30_000, 100, marks=pytest.mark.slow)],
+)
 async def test_image_is_sized_to_its_content(tmp_path, work, files, size):
     archive = tar_with(tmp_path / "a.tar.gz", files, size)
     image = await build_code_image(archive, None, "handler.js", work)
