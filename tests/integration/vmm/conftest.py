@@ -120,8 +120,13 @@ def children() -> list[str]:
     """Names of this process's running children that are machines."""
     names = []
     for task in Path("/proc/self/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+        try:
+            pids = (task / "children").read_text().split()
+            commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
+        except FileNotFoundError:  # a thread or a process that has just ended
+            continue
+        for pid, line in commands.items():
+            command = line.split(b"\0")[0].decode()
             if "qemu-system" in command or "setpriv" in command:
                 names.append(f"{pid} {command}")
     return names
