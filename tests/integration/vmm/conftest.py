@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -118,15 +119,15 @@ def again(config: QemuConfig, groups_place: Place | NoPlace, nothing_left: None)
 
 def children() -> list[str]:
     """Names of this process's running children that are machines."""
-    names = []
+    names: list[str] = []
+    pids: list[str] = []
     for task in Path("/proc/self/task").iterdir():
-        try:
-            pids = (task / "children").read_text().split()
-            commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
-        except FileNotFoundError:  # a thread or a process that has just ended
-            continue
-        for pid, line in commands.items():
-            command = line.split(b"\0")[0].decode()
+        # A thread or a process may end while we look.
+        with contextlib.suppress(FileNotFoundError):
+            pids += (task / "children").read_text().split()
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
             if "qemu-system" in command or "setpriv" in command:
                 names.append(f"{pid} {command}")
     return names
