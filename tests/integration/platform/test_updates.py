@@ -56,6 +56,16 @@ async def test_calls_do_not_wait_for_new_code_while_the_old_is_there(platform):
     await platform.until(lambda: len(routes.instances(function_id)) == 1)
 
 
+async def test_an_upload_that_takes_long_to_start_says_what_serves_until_then(platform, monkeypatch):
+    monkeypatch.setattr("aether.gateway.api.functions.ROLL_OUT_WITHIN_S", 0.2)
+    await platform.deploy("hello", env_vars={"BEHAVE": "hello"})
+    old = (await platform.client.get("/functions/hello")).json()["instance_id"]
+    platform.behave["hello"] = Behaviour(boot_s=3.0)
+    answer = await platform.upload("hello", archive(handler_js="// another"))
+    assert answer.json()["message"] == "hello still runs the code before, until an instance of this is ready"
+    assert (await platform.client.get("/functions/hello")).json()["instance_id"] == old
+
+
 async def test_an_upload_that_does_not_start_says_so_in_its_answer(platform):
     await platform.deploy("hello", env_vars={"BEHAVE": "good"})
     await platform.client.get("/functions/hello")

@@ -55,9 +55,9 @@ async def upload_code(function_id: FunctionId, request: Request, deps: Deps, cha
             current = await changes.put_code(function.id, image, upload.sha256)
         finally:
             image.path.unlink(missing_ok=True)
-    await rolled_out(deps, current)
+    decided = await rolled_out(deps, current)
     return CodeView(
-        message=_message(current.name, deps.rollout(current)),
+        message=_message(current.name, deps.rollout(current), decided=decided),
         code_path=current.code_path,
         sha256=image.sha256,
         size_bytes=image.size_bytes,
@@ -65,7 +65,9 @@ async def upload_code(function_id: FunctionId, request: Request, deps: Deps, cha
     )
 
 
-def _message(name: str, rollout: Rollout) -> str:
+def _message(name: str, rollout: Rollout, *, decided: bool) -> str:
     if rollout.status is RolloutStatus.FAILED:
         return f"{name} does not start with this code: {rollout.reason}"
+    if not decided:
+        return f"{name} still runs the code before, until an instance of this is ready"
     return f"{name} runs this code from now on"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -36,11 +35,17 @@ def _view(deps: ApiDependencies, function: Function) -> FunctionView:
     return FunctionView.of(function, deps.rollout(function))
 
 
-async def rolled_out(deps: ApiDependencies, function: Function) -> None:
-    """Where an older version serves meanwhile, wait until this one does, or has failed; not for ever."""
-    with suppress(TimeoutError):
+async def rolled_out(deps: ApiDependencies, function: Function) -> bool:
+    """Where an older version serves meanwhile, wait until this one does, or has failed.
+
+    False when that takes long: the older one serves on.
+    """
+    try:
         async with asyncio.timeout(ROLL_OUT_WITHIN_S):
             await deps.rolled_out(function.id)
+    except TimeoutError:
+        return False
+    return True
 
 
 def require_nameable(id_or_name: str) -> None:
