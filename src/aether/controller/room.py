@@ -83,8 +83,12 @@ class Room:
         for function in self._routes.functions():
             count = counts.get(function.id, 0)
             if count:
-                size = instance_bytes(self._routes.serving(function).memory_mb, overhead)
-                yield Need(function.id, size, count)
+                yield Need(function.id, instance_bytes(self._wanted_mb(function), overhead), count)
+
+    def _wanted_mb(self, function: FunctionConfig) -> int:
+        """Of the version that serves, or of the newest, where that is larger and about to take over."""
+        serving = self._routes.serving(function).memory_mb
+        return max(serving, function.version.memory_mb) if self._routes.rolls(function) else serving
 
     def _spaces(self) -> Iterator[Space]:
         most = self.may_start()

@@ -179,3 +179,15 @@ async def test_room_is_made_between_looks(cluster):
     for task in (run, call):
         task.cancel()
     await asyncio.gather(run, call, return_exceptions=True)
+
+
+async def test_a_newest_version_that_fits_only_in_the_place_of_the_one_before_has_it(cluster):
+    """There is room for one more of the old, smaller one, but not for the newest."""
+    cluster.free_mem = SIZE
+    await cluster.put(function())
+    await cluster.ready("old", idle(5))
+    await cluster.second()
+    larger = replace(version(2), memory_mb=2 * MEMORY_MB)
+    await cluster.put(replace(function(), version=larger, good=version(1)))
+    await cluster.seconds(2)
+    assert cluster.draining() == ["old"]
