@@ -136,8 +136,8 @@ def running(kind: type[Engine]) -> Iterator[Engine]:
         prefix=f"aether-{kind.program}-", dir=SHM if SHM.is_dir() else None
     ) as directory:
         engine = kind(Path(directory))
-        engine.start()
         try:
+            engine.start()
             yield engine
         finally:
             engine.kill()
