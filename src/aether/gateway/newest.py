@@ -68,8 +68,11 @@ class NewestVersions:
         except NoCapacity:
             self._roll_out_in_place(function, running)
             return
-        more = -(-running // function.limits.max_concurrency) - self._starts.count(function.id, revision)
-        for _ in range(min(more, function.limits.max_starts_in_flight - 1)):
+        asked = self._starts.count(function.id, revision)
+        if not asked:
+            return  # room is being made for the first
+        more = -(-running // function.limits.max_concurrency) - asked
+        for _ in range(min(more, function.limits.max_starts_in_flight - asked)):
             self.try_again(function)
 
     def _roll_out_in_place(self, function: FunctionConfig, running: int) -> None:

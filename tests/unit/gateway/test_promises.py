@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from tests.unit.gateway.conftest import function, instance, worker
+from tests.unit.gateway.conftest import function, instance, version, worker
 
 from aether.domain.errors import NoCapacity
+from aether.domain.function import FunctionConfig
 from aether.domain.instance import InstanceStatus
 from aether.domain.job import JobReply
 
@@ -19,7 +22,7 @@ async def told(parts, free_mem: int | None = None) -> None:
 async def refused(parts) -> None:
     claim = await parts.jobs.take("wrk-1")
     job = claim.job
-    await claim.reply(JobReply(job.request_id, job.function_id, 1, None, "no room", capacity=True))
+    await claim.reply(JobReply(job.request_id, job.function_id, job.revision, None, "no room", capacity=True))
     await claim.done()
 
 
@@ -55,6 +58,32 @@ async def test_a_worker_that_had_no_room_after_all_is_asked_when_it_tells_of_som
     await parts.until(lambda: parts.activator.missing_room() == {"fn-1": 1})
     await told(parts)
     await parts.jobs.take("wrk-1")
+
+
+async def rolling(parts) -> FunctionConfig:
+    """The version before serves, and runs a request."""
+    await parts.lease.put_instance(instance("old", revision=1))
+    config = await parts.put(function())
+    await parts.until(lambda: parts.routes.ready(config))
+    assert parts.routes.pick(config)
+    parts.activator.room_can_be_made = lambda _function: True
+    return await parts.put(function(revision=2, good=version(1)))
+
+
+async def settle() -> None:
+    """What is to be asked for has been: some turns of the loop."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_a_newest_version_is_not_asked_for_before_there_is_room_for_it(parts):
+    await told(parts, 0)
+    config = await rolling(parts)
+    await settle()
+    assert await parts.jobs.depth() == 0
+    assert parts.activator.missing_room() == {"fn-1": 1}
+    await told(parts)
+    assert (await parts.jobs.take("wrk-1")).job.revision == config.version.revision
 
 
 async def test_a_later_version_takes_the_promise_away(parts):
