@@ -180,6 +180,8 @@ class Provisioner:
         if reply.capacity:
             if reply.revision == self._routes.serving(function).revision:
                 self._start_refused(function.id, NoCapacity(reply.error))
+            else:
+                self.room.refused(function.id)
             return
         self.newest.break_promise(function.id)
         self._backoff.failed(function.id, reply.revision, reply.error, reply.console_tail)

@@ -86,6 +86,15 @@ async def test_a_newest_version_is_not_asked_for_before_there_is_room_for_it(par
     assert (await parts.jobs.take("wrk-1")).job.revision == config.version.revision
 
 
+async def test_a_newest_version_that_was_refused_is_asked_for_when_room_is_told_and_not_before(parts):
+    await rolling(parts)
+    await refused(parts)
+    await settle()
+    assert await parts.jobs.depth() == 0
+    await told(parts)
+    await parts.jobs.take("wrk-1")
+
+
 async def test_a_later_version_takes_the_promise_away(parts):
     config = await parts.put(function())
     await told(parts, 0)
