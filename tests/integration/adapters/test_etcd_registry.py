@@ -37,6 +37,22 @@ BARE = {
 }
 
 
+class SlowKeepAlive(JsonGateway):
+    """Its answers about leases come when they are let go on."""
+
+    def __init__(self, endpoints):
+        super().__init__(endpoints)
+        self.asked = asyncio.Queue()
+        self.go_on = asyncio.Event()
+
+    async def call(self, name, request):
+        answer = await super().call(name, request)
+        if name == "lease/keepalive":
+            self.asked.put_nowait(request["ID"])
+            await self.go_on.wait()
+        return answer
+
+
 def a_worker(worker_id="wrk-1"):
     return Worker(worker_id, "host", "10.0.0.1", 4, 8 << 30, "0.1", NOW, 4 << 30, 10)
 
@@ -332,6 +348,22 @@ class TestLease:
         await gateway.call("lease/revoke", {"ID": lease_id})
         await lease.put_instance(an_instance())
         assert set((await registry.view()).entries) == {worker_key("wrk-1"), instance_key("fn-1", "inst-1")}
+
+    async def test_late_word_of_a_lost_lease_does_not_end_its_successor(self, etcd_server, gateway, stack):
+        slow = await stack.enter_async_context(aclosing(SlowKeepAlive([etcd_server.url])))
+        registry = await stack.enter_async_context(aclosing(EtcdRegistry(slow, lease_ttl_s=2)))
+        lease = await registry.lease("wrk-1")
+        await lease.put_worker(a_worker())
+        _, lost = await stored(gateway, worker_key("wrk-1"))
+        await gateway.call("lease/revoke", {"ID": lost})
+        async with asyncio.timeout(10):
+            assert await slow.asked.get() == lost
+            await lease.put_instance(an_instance())
+            slow.go_on.set()
+            kept_alive = await slow.asked.get()
+        keys = (worker_key("wrk-1"), instance_key("fn-1", "inst-1"))
+        holders = [(await stored(gateway, key))[1] for key in keys]
+        assert holders == [kept_alive, kept_alive]
 
     async def test_entries_that_a_successor_holds_are_left_to_it(self, registry, gateway):
         before, after = await registry.lease("wrk-1"), await registry.lease("wrk-1")

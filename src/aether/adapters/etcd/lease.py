@@ -138,12 +138,14 @@ class EtcdLease:
         while True:
             await asyncio.sleep(pause_s)
             pause_s = self._ttl_s / 3
+            lease_id = self._id
             try:
-                answer = await self._gateway.call("lease/keepalive", {"ID": self._id})
+                answer = await self._gateway.call("lease/keepalive", {"ID": lease_id})
             except StoreUnavailable:
                 pause_s = RETRY_S
                 continue
-            if int(answer.get("TTL", 0)) <= 0:
+            # An answer about one that was replaced meanwhile says nothing about its successor.
+            if int(answer.get("TTL", 0)) <= 0 and lease_id == self._id:
                 self._lost = True
                 self._wake.set()
 
