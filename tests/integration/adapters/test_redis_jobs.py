@@ -1,6 +1,7 @@
 """What only an engine of its own can do to jobs: outlive who takes them, go, come back, hold others' jobs."""
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -113,6 +114,11 @@ async def next_millisecond(redis):
     begun = now = await redis.time()
     while now[0] == begun[0] and now[1] // 1000 == begun[1] // 1000:
         now = await redis.time()
+
+
+async def both_queues_are_waited_for(redis):
+    while (await redis.info("clients"))["blocked_clients"] < 2:
+        await asyncio.sleep(0.01)
 
 
 class TestShapes:
@@ -319,6 +325,28 @@ class TestAbsence:
         await taken.done()
         assert await queue.depth() == 0
         assert await clients.commands.keys("aether:jobs:taken:*") == []
+
+    async def test_waits_that_are_cut_at_once_leave_no_failure_that_nobody_looks_at(
+        self, queue, redis, redis_server
+    ):
+        loop, unseen = asyncio.get_running_loop(), []
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(lambda _, context: unseen.append(context["message"]))
+        try:
+            waiting = asyncio.ensure_future(queue.take("wrk-1"))
+            await within(10, both_queues_are_waited_for(redis))
+            redis_server.kill()
+            with pytest.raises(StoreUnavailable):
+                await queue.depth()
+            redis_server.start()
+            await within(10, both_queues_are_waited_for(redis))
+            await queue.submit(a_job())
+            await within(10, waiting)
+            await queue.aclose()
+            gc.collect()
+        finally:
+            loop.set_exception_handler(before)
+        assert unseen == []
 
     async def test_jobs_of_the_living_stay_theirs_when_redis_was_away_for_long(
         self, queue, another_queue, redis_server

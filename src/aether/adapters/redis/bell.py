@@ -33,9 +33,16 @@ class Bell:
         wait = self._waits[queue]
         if wait is None or wait.done():
             wait = self._waits[queue] = asyncio.ensure_future(self._until_there_is(queue))
+            wait.add_done_callback(_seen)
         return wait
 
     async def _until_there_is(self, queue: str) -> None:
         async with answering("wait for jobs", WAIT_S + ANSWER_WITHIN_S):
             # From the end that is taken from, to where it was.
             await self._clients.waiting.blmove(queue, queue, WAIT_S, "RIGHT", "RIGHT")
+
+
+def _seen(wait: asyncio.Task[None]) -> None:
+    """Of several that were cut at once, one failure is raised: the others tell nothing more."""
+    if not wait.cancelled():
+        wait.exception()
