@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from aether.domain.deadline import Deadline
 from aether.domain.function import FunctionConfig
@@ -24,6 +24,9 @@ _CUT = {
     Outcome.CLOSED: "the gateway was stopped",
 }
 """How a response that had begun was cut."""
+_DRAINED = "cut: its instance was to go, and its drain time was over"
+_CLOCKS_DIFFER = timedelta(seconds=1)
+"""At most, as far as wording goes: this host's clock and that of the instance's worker."""
 _SERVER_ERROR = 500
 _TIMEOUT = 504
 # Looked up once: in Python 3.11 that takes longer than a call.
@@ -100,7 +103,7 @@ class Call:
     def invocation(self, exchange: Exchange) -> Invocation:
         """What is recorded once it has ended."""
         outcome = exchange.outcome
-        cut = None if outcome is _COMPLETED or outcome is None else _CUT.get(outcome)
+        cut = None if outcome is _COMPLETED or outcome is None else self._cut(exchange, outcome)
         phases = self.phases
         if exchange.head_at:
             phases = {**phases, "fn": (exchange.head_at - exchange.forwarded_at) * 1000}
@@ -120,6 +123,14 @@ class Call:
             phases=phases,
             attempts=exchange.attempts,
         )
+
+    def _cut(self, exchange: Exchange, outcome: Outcome) -> str | None:
+        until = self.slot.instance.drain_until if self.slot is not None else None
+        if outcome is Outcome.UPSTREAM_BROKEN and until is not None:
+            ended_at = self.started_at + timedelta(seconds=exchange.ended_at - exchange.received_at)
+            if ended_at >= until - _CLOCKS_DIFFER:
+                return _DRAINED
+        return _CUT.get(outcome)
 
     def given_up(self, now: datetime) -> Invocation:
         """The client went while the call still waited for an instance."""

@@ -22,6 +22,7 @@ from aether.adapters.memory.job_queue import MemoryJobQueue
 from aether.adapters.memory.registry import MemoryRegistry
 from aether.domain.function import FunctionConfig, Limits, Version
 from aether.domain.instance import Instance, InstanceStatus
+from aether.domain.invocation import Invocation
 from aether.gateway.activator import Activator
 from aether.gateway.edge import Edge
 from aether.gateway.metrics import GatewayMetrics
@@ -59,6 +60,8 @@ class BothHops:
         self._arrived: asyncio.Queue[Peer] = asyncio.Queue()
         self._peers: list[Peer] = []
         self.address = ("", 0)
+        self.cut: Callable[[datetime | None], Awaitable[Invocation]]
+        """End the instance under its only call, having told that it drains until then; what is recorded."""
 
     async def accept(self, reader, writer) -> None:
         peer = Peer(reader, writer)
@@ -119,14 +122,28 @@ async def both_hops(
             await routes.loaded.wait()
             await registry.put_function(FunctionConfig("fn-1", "hello", version, function, None))
             lease = await registry.lease("wrk-1")
-            await lease.put_instance(
-                Instance(
-                    "ins-1", "fn-1", "wrk-1", "127.0.0.1", port, "10.0.2.15", InstanceStatus.READY, NOW, 1
-                )
+            instance = Instance(
+                "ins-1", "fn-1", "wrk-1", "127.0.0.1", port, "10.0.2.15", InstanceStatus.READY, NOW, 1
             )
+            await lease.put_instance(instance)
             async with asyncio.timeout(WAIT_S):
                 while not list(routes.slots("fn-1")):
                     await asyncio.sleep(0)
+
+            async def cut(drain_until: datetime | None) -> Invocation:
+                async with asyncio.timeout(WAIT_S):
+                    if drain_until is not None:
+                        going = replace(instance, status=InstanceStatus.DRAINING, drain_until=drain_until)
+                        await lease.put_instance(going)
+                        while [slot.instance for slot in routes.slots("fn-1")] != [going]:
+                            await asyncio.sleep(0)
+                    await proxy._relay.close()
+                    while not recorder._buffer:
+                        await asyncio.sleep(0)
+                (recorded,) = recorder._buffer
+                return recorded
+
+            hops.cut = cut
             address = await relay.listen("127.0.0.1", tls=tls)
             assert not isinstance(address, str)
             hops.address = address
