@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -98,7 +97,7 @@ class EtcdRegistry:
 
     async def _replace(self, kv: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
         """False if it changed since it was read. It stays under its lease."""
-        value = b64encode(json.dumps(fields, ensure_ascii=False).encode()).decode()
+        value = text(json.dumps(fields, ensure_ascii=False))
         unchanged = {"target": "MOD", "key": kv["key"], "mod_revision": kv["mod_revision"]}
         put = {"request_put": {"key": kv["key"], "value": value, "ignore_lease": True}}
         answer = await self._gateway.call("kv/txn", {"compare": [unchanged], "success": [put]})
