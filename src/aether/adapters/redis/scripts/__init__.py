@@ -1,12 +1,22 @@
-"""What Redis does in one step, in Lua. `common.lua` goes before each."""
+"""What Redis does in one step, in Lua. The keys' names go before each, and `common.lua`."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 
+from aether.adapters.redis import names
+
+_KEYS = {
+    "SHARED": names.SHARED,
+    "REJECTED": names.REJECTED,
+    "OWNERS": names.OWNERS,
+    "TAKEN": names.TAKEN,
+    "PLACED": names.PLACED,
+}
 NAMES = ("submit", "take", "give_back", "reject", "beat", "reap", "leave", "depth")
 
 
 def load(name: str) -> str:
     folder = files(__package__)
-    return "\n".join((folder / f"{part}.lua").read_text() for part in ("common", name))
+    keys = [f"local {key} = '{value}'" for key, value in _KEYS.items()]
+    return "\n".join([*keys, *((folder / f"{part}.lua").read_text() for part in ("common", name))])

@@ -1,8 +1,3 @@
-local SHARED = 'queue:vm_provision'
-local REJECTED = 'queue:vm_provision:rejected'
-local OWNERS = 'aether:jobs:owners'
-local TAKEN = 'aether:jobs:taken:'
-local PLACED = 'aether:jobs:placed'
 local LOOKED_AT = 1000
 local KEPT_REJECTED = 1000
 
