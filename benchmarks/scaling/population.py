@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
@@ -154,6 +155,6 @@ def _deal_executions(rng: random.Random, rates: list[float]) -> list[float]:
     dealt = []
     for rate in rates:
         longest = MOST_IN_FLIGHT * DAY_S / rate
-        fitting = sum(e <= longest for e in pool)
+        fitting = bisect_right(pool, longest)
         dealt.append(pool.pop(rng.randrange(max(1, fitting))))
     return dealt
