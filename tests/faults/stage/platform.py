@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -171,7 +172,7 @@ class Platform:
         """Process ids of its QEMUs."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(c) for c in children if b"qemu" in Path(f"/proc/{c}/cmdline").read_bytes()]
+        return [int(child) for child in children if b"qemu" in _command(child)]
 
     async def until(self, condition: Callable[[], Awaitable[object]], within_s: float, what: str) -> float:
         """Look until it is so; the seconds it took."""
@@ -189,8 +190,10 @@ class Platform:
     def ask_to_stop(self) -> None:
         if not self.stopped:
             self.stopped = True
-            self.machines = self.vms()
-            self.process.send_signal(signal.SIGTERM)
+            # One that is gone already is told by how it ended.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                self.machines = self.vms()
+                self.process.send_signal(signal.SIGTERM)
 
     async def stop(self) -> list[str]:
         """Ask it to stop, and wait; what is wrong with how it went."""
@@ -231,3 +234,11 @@ class Platform:
     def _bad_lines(self) -> list[str]:
         text = self.log()
         return [text[match.start() :].splitlines()[0] for match in _LOG_OF_A_PROBLEM.finditer(text)][:5]
+
+
+def _command(pid: str) -> bytes:
+    """Empty of a process that has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
