@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
-from tests.integration.platform.conftest import Platform
+from tests.integration.platform.conftest import Platform, running_on
 
-from aether.cli.data_dir import api_key, socket_directory
-from aether.cli.embedded import Embedded, open_stores
-from aether.cli.settings import load_settings
 from aether.images.catalog import Images, load_images
 from aether.images.errors import MissingImages
 from aether.images.store import default_cache_dir
@@ -81,18 +75,6 @@ async def vmm(guest_images: Images, tmp_path: Path) -> AsyncIterator[QemuVmm]:
 @pytest.fixture
 async def platform(vmm: QemuVmm, guest_images: Images, tmp_path: Path) -> AsyncIterator[Platform]:
     """All of the platform, over real machines."""
-    settings = load_settings(data_dir=tmp_path / "data", port=0)
-    stop, address = asyncio.Event(), asyncio.get_running_loop().create_future()
-    async with AsyncExitStack() as stack:
-        stack.enter_context(socket_directory(settings.sockets))
-        stores = await stack.enter_async_context(open_stores(settings))
-        embedded = Embedded(settings, stores, vmm, guest_images.runtimes)
-        run = asyncio.ensure_future(embedded.run(stop, address.set_result))
-        host, port = await address
-        headers = {"Authorization": f"Bearer {api_key(settings.data_dir)}"}
-        async with httpx.AsyncClient(
-            base_url=f"http://{host}:{port}", headers=headers, timeout=90, trust_env=False
-        ) as client:
-            yield Platform(client, embedded, stores, stop, run.done, settings.data_dir)
-            stop.set()
-        await run
+    async with running_on(vmm, guest_images.runtimes, tmp_path / "data") as it:
+        it.client.timeout = 90
+        yield it

@@ -6,7 +6,7 @@ import asyncio
 import io
 import tarfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pytest
 from aether.cli.data_dir import api_key, socket_directory
 from aether.cli.embedded import Embedded, Stores, open_stores
 from aether.cli.settings import load_settings
-from aether.ports.vmm import MachineSpec, Runtime
+from aether.ports.vmm import MachineSpec, Runtime, Vmm
 from aether.vmm.simulated.behaviour import Behaviour
 from aether.vmm.simulated.driver import SimulatedVmm
 from aether.worker.capacity import Capacity
@@ -66,10 +66,21 @@ class Platform:
                 await asyncio.sleep(0.01)
 
 
-@asynccontextmanager
-async def running(
+def running(
     data_dir: Path,
     behave: Callable[[MachineSpec], Behaviour],
+    capacity: Capacity | None = None,
+    **options: object,
+) -> AbstractAsyncContextManager[Platform]:
+    """Over machines that behave so."""
+    return running_on(SimulatedVmm(behave), {"node": NODE}, data_dir, capacity, **options)
+
+
+@asynccontextmanager
+async def running_on(
+    vmm: Vmm,
+    runtimes: dict[str, Runtime],
+    data_dir: Path,
     capacity: Capacity | None = None,
     **options: object,
 ) -> AsyncIterator[Platform]:
@@ -78,7 +89,7 @@ async def running(
     async with AsyncExitStack() as stack:
         stack.enter_context(socket_directory(settings.sockets))
         stores = await stack.enter_async_context(open_stores(settings))
-        embedded = Embedded(settings, stores, SimulatedVmm(behave), {"node": NODE}, capacity=capacity)
+        embedded = Embedded(settings, stores, vmm, runtimes, capacity=capacity)
         run = asyncio.ensure_future(embedded.run(stop, address.set_result))
         await asyncio.wait({run, address}, return_when=asyncio.FIRST_COMPLETED)
         if run.done():
