@@ -137,8 +137,11 @@ def test_asked_to_end_before_it_is_up_it_ends_cleanly(user):
     log = base / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(user.aether("up"), env=environment, stdout=output, stderr=output)
-        until((base / "data" / "lock").exists, within_s=60)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        try:
+            until((base / "data" / "lock").exists, within_s=60)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
     assert "Stopped" in log.read_text()
     assert "Traceback" not in log.read_text()
