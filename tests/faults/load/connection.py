@@ -96,17 +96,19 @@ class Connection:
     def abort(self) -> None:
         self._transport.abort()
 
-    async def send(self, request: LoadRequest, prefix: str) -> None:
-        """Write the whole request. h11 has to be in a state to do so."""
+    async def send(self, request: LoadRequest, prefix: str, *, whole: bool = True) -> None:
+        """Write the request, or half of its body only. h11 has to be in a state to do so."""
         if self._http.our_state is h11.DONE:
             self._http.start_next_cycle()
         head = h11.Request(
             method=request.method, target=prefix + request.path, headers=request.fields(self._host)
         )
         data = self._http.send(head) or b""
-        if request.body:
-            data += self._http.send(h11.Data(request.body)) or b""
-        data += self._http.send(h11.EndOfMessage()) or b""
+        body = request.body if whole else request.body[: len(request.body) // 2]
+        if body:
+            data += self._http.send(h11.Data(body)) or b""
+        if whole:
+            data += self._http.send(h11.EndOfMessage()) or b""
         self._transport.write(data)
         await self._wire.room.wait()
 

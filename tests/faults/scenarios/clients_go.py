@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from tests.faults.load.connection import Connection
-from tests.faults.load.request import requests
+from tests.faults.load.request import LoadRequest, requests
 from tests.faults.stage import Platform, Stage
 
 CLIENTS = 1000
@@ -19,7 +20,7 @@ FEW_DESCRIPTORS = 20
 
 
 async def play(stage: Stage) -> None:
-    """1,000 clients that go while their requests run or wait; others are served beside them."""
+    """1,000 clients that go while requests run or wait, and more in a body's middle; others are served."""
     async with stage.platform() as platform:
         slow = {"respond_s": RESPOND_S}
         limits = {
@@ -37,15 +38,15 @@ async def play(stage: Stage) -> None:
             client.phase = "during"
             freed_s = 0.0
             async with client.running(RATE):
-                for _ in range(CLIENTS // AT_ONCE):
-                    await _go(stage, platform, AT_ONCE)
+                for mid_body in (*[False] * (CLIENTS // AT_ONCE), True):
+                    await _go(stage, platform, _made(AT_ONCE, mid_body), mid_body)
                     freed_s = max(
                         freed_s, await platform.until(lambda: _free(platform), 20, "nothing in flight")
                     )
         await asyncio.sleep(RESPOND_S)
         after = platform.descriptors(), (await platform.control())["tasks"]
         stage.facts |= {
-            "gone": CLIENTS,
+            "gone": len(stage.ledger.left),
             "freed_within_s": round(freed_s, 2),
             "descriptors": [before[0], after[0]],
         }
@@ -65,13 +66,17 @@ async def _free(platform: Platform) -> bool:
     return all(i["in_flight"] == 0 for i in await platform.instances("left"))
 
 
-async def _go(stage: Stage, platform: Platform, count: int) -> None:
+def _made(count: int, bodies: bool) -> list[LoadRequest]:
+    made = (request for request in requests("left") if request.body or not bodies)
+    return list(itertools.islice(made, count))
+
+
+async def _go(stage: Stage, platform: Platform, made: list[LoadRequest], mid_body: bool) -> None:
     """So many clients at once; they go when instances are full and the rest waits."""
-    made = [request for _, request in zip(range(count), requests("left"), strict=False)]
     stage.ledger.left += made
-    connections = [await Connection.open(platform.host, platform.port) for _ in range(count)]
+    connections = [await Connection.open(platform.host, platform.port) for _ in made]
     for connection, request in zip(connections, made, strict=True):
-        await connection.send(request, "/functions/left")
+        await connection.send(request, "/functions/left", whole=not mid_body)
 
     async def full() -> bool:
         return sum(i["in_flight"] or 0 for i in await platform.instances("left")) == 100
