@@ -15,6 +15,8 @@ MEMORY_MB = 128
 RESERVE = 512 * MIB
 """Left to the host."""
 TURNS = 8
+FIT = 2
+"""Instances beside that of the function that is called all the time."""
 PLENTY = [64 << 30, 64 << 30]
 SHORT_S = 8.0
 LONG_MS = 6000
@@ -60,7 +62,7 @@ async def play(stage: Stage) -> None:
 async def play_room(stage: Stage) -> None:
     """Functions that don't all fit: idle instances make room for those that are called, in turn."""
     async with stage.platform() as platform:
-        room = RESERVE + 3 * MEMORY_MB * MIB
+        room = RESERVE + (FIT + 1) * MEMORY_MB * MIB
         await platform.control(memory=[room, 64 << 30])
         for number in range(IDLE):
             await platform.deploy(
@@ -72,11 +74,14 @@ async def play_room(stage: Stage) -> None:
         with stage.client(platform, "beside", DEADLINE_S) as beside:
             await beside.open_loop(RATE, 4)
             beside.phase = "during"
+            most = 0
             async with beside.running(RATE):
                 for turn in range(TURNS):
                     with stage.client(platform, f"turn-{turn % IDLE}", DEADLINE_S) as client:
                         client.phase = "during"
                         await client.once()
+                    most = max(most, await _turns(platform))
+        stage.check(most <= FIT, f"{most} instances, of which {FIT} fit")
         took = sorted(round(j.took_ms) for j in stage.ledger.answered() if j.request.function != "beside")
         stage.facts["turns_ms"] = [took[0], took[-1]] if took else []
 
@@ -90,6 +95,10 @@ async def _wake(stage: Stage, platform: Platform, phase: str) -> None:
 
 async def _idle(platform: Platform) -> int:
     return sum([len(await platform.instances(f"idle-{number}")) for number in range(IDLE)])
+
+
+async def _turns(platform: Platform) -> int:
+    return sum([len(await platform.instances(f"turn-{number}")) for number in range(IDLE)])
 
 
 async def _two(platform: Platform) -> bool:
