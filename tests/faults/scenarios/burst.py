@@ -14,7 +14,10 @@ LIMITS = {
     "max_instances": INSTANCES,
     "max_starts_in_flight": INSTANCES,
 }
-BEHAVE = {"boot_s": 0.25, "respond_s": 1.0}
+BEHAVE = {"boot_s": 0.25, "respond_s": 4.0}
+"""A worker starts some at a time: answers take longer than all of that, so that all are needed."""
+NEEDED = 0.8
+"""Of ceil(N/C): on a busy machine the first may be done before the last have started."""
 
 
 async def play(stage: Stage) -> None:
@@ -34,7 +37,8 @@ async def play(stage: Stage) -> None:
             answers = await client.burst(REQUESTS)
         instances = {a.document["instance_id"] for a in answers if a.document and "instance_id" in a.document}
         stage.facts["instances"] = len(instances)
-        stage.check(len(instances) <= INSTANCES, f"{len(instances)} instances, not ceil(N/C) at most")
+        enough = NEEDED * INSTANCES <= len(instances) <= INSTANCES
+        stage.check(enough, f"{len(instances)} instances, not ceil(N/C), which is {INSTANCES}")
         at_most = max(
             sum(1 for a in answers if a.document and a.document.get("instance_id") == i) for i in instances
         )
