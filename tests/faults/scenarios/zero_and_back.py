@@ -50,6 +50,7 @@ async def play_microvm(stage: Stage) -> None:
         with stage.client(platform, "pulse", VM_DEADLINE_S) as client:
             client.phase = "warming up"
             await client.once()
+            stage.check(platform.vms(), "no VM is to be seen while an instance serves")
             client.phase = "before"
             await client.open_loop(20, 3)
             client.phase = "during"
