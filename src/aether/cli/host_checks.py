@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from aether.domain.memory import MIB
 from aether.images.probe import Check, Level
-from aether.vmm.cgroups import HostMemory, NoPlace, Place, find_place
+from aether.vmm.cgroups import CONTROLLERS, HostMemory, NoPlace, Place, find_place
 from aether.worker.capacity import RESERVE
 
-MIB = 1 << 20
 WANTED_MIB = 2048
 
 START_ALONE = (
@@ -44,7 +44,7 @@ def check_limits(place: Place | NoPlace | None = None) -> Check:
     if isinstance(found, NoPlace):
         detail = f"nothing holds microVMs to their memory and processors: {found.why}"
         return Check("limits", Level.WARN, detail, _way_out(found))
-    held = " and ".join(name for name in ("memory", "cpu", "pids") if name not in found.missing)
+    held = " and ".join(name for name in CONTROLLERS if name not in found.missing)
     if found.missing:
         detail = f"{found.version.name} holds microVMs to {held}, but not {' and '.join(found.missing)}"
         return Check("limits", Level.WARN, detail, WRITABLE if os.geteuid() == 0 else DELEGATE)
