@@ -142,7 +142,6 @@ class RouteTable:
         for key in gone:
             self._remove(key)
         self.revision = view.revision
-        self._settling.look()
         self.loaded.set()
 
     def _apply(self, change: Change) -> None:
@@ -151,7 +150,6 @@ class RouteTable:
         else:
             self._put(change.value)
         self.revision = change.revision
-        self._settling.look()
 
     def _keys(self) -> set[str]:
         keys = {f"/workers/{w}" for w in self.workers} | {f"/config/functions/{f}" for f in self._functions}
