@@ -114,9 +114,7 @@ class Activator:
     def release(self, slot: Slot) -> None:
         """A request that was granted has ended: who waits longest has its place."""
         self._routes.release(slot)
-        function_id = slot.instance.function_id
-        if function_id in self._requests.functions:
-            self._place_came_free(function_id)
+        self._place_came_free(slot.instance.function_id)
 
     def refused_full(self, slot: Slot) -> None:
         """Other gateways' requests fill it: it rests, and then is asked again."""

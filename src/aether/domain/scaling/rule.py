@@ -40,7 +40,7 @@ def decide(
     may = _may_start(limits, facts)
     start = min(may, max(0, _wanted(limits, facts, past, now_s) - have))
     ahead = min(may - start, max(0, keep.ahead - have - start))
-    drain = [*_replaced(current, outdated)]
+    drain = _replaced(current, outdated)
     if not (start or facts.waiting):
         drain += _abandoned(limits, current, outdated)
         if not facts.starting and all(i.fresh for i in current):
