@@ -37,9 +37,10 @@ class DecidingExchange(RespondingExchange, ABC):
         if isinstance(decision, Forward):  # as most often
             self._send(decision)
         else:
-            self._act(decision)
+            self.act(decision)
 
-    def _act(self, decision: Decision) -> None:
+    def act(self, decision: Decision) -> None:
+        """Do what was decided, or wait until it is."""
         if isinstance(decision, Forward):
             self._send(decision)
         elif isinstance(decision, Answer):
@@ -64,7 +65,7 @@ class DecidingExchange(RespondingExchange, ABC):
             return
         self._task = None
         if self.outcome is None:
-            self._act(decided)
+            self.act(decided)
 
     def _handler_failed(self, error: BaseException) -> None:
         self._task = None
@@ -82,7 +83,7 @@ class DecidingExchange(RespondingExchange, ABC):
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             self._handler_failed(error)
             return
-        self._act(decision)
+        self.act(decision)
 
     def fail(self, kind: FailureKind, detail: str = "") -> None:
         """No response's head will come: let the handler word the answer."""
@@ -100,7 +101,7 @@ class DecidingExchange(RespondingExchange, ABC):
             decision = Answer(500, close=True)
         if decision is None or (isinstance(decision, Forward) and not failure.may_retry):
             decision = Answer(502, close=True)
-        self._act(decision)
+        self.act(decision)
 
     def unanswered(self, detail: str) -> Decision | None:
         """The upstream says that the one behind it gave no answer: what to do instead of passing that on."""
@@ -115,10 +116,6 @@ class DecidingExchange(RespondingExchange, ABC):
         if decision is not None:
             self._own_outcome = Outcome.FAILED
         return decision
-
-    def act(self, decision: Decision) -> None:
-        """Do it, after the upstream's answer was dropped for it."""
-        self._act(decision)
 
     @property
     def _may_retry(self) -> bool:
