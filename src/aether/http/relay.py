@@ -96,7 +96,7 @@ class Relay:
         self.draining = True
         self.idle_limit_s = idle_grace_s
         for late in self._listening.close():
-            self._begin(late, idle_grace_s)
+            self._begin(late)
         for client in list(self._clients):
             if client.idle and idle_grace_s > 0:
                 client.due_at = self.loop.time() + idle_grace_s
@@ -144,13 +144,13 @@ class Relay:
         else:
             arrival.close()
 
-    def _begin(self, arrival: Arrival, idle_grace_s: float = 0.0) -> None:
+    def _begin(self, arrival: Arrival) -> None:
         self._arriving.add(arrival)
         self._unwelcome += not arrival.client.counted
         self._empty.clear()
-        self.supervisor.start(self._serve(arrival, idle_grace_s))
+        self.supervisor.start(self._serve(arrival))
 
-    async def _serve(self, arrival: Arrival, idle_grace_s: float) -> None:
+    async def _serve(self, arrival: Arrival) -> None:
         client, served = arrival.client, False
         unwelcome = not client.counted
         try:
@@ -162,7 +162,7 @@ class Relay:
                 self._uncount(client, arrival.host)
             self._check_empty()
         if served and self.draining and client.idle:
-            client.due_at = self.loop.time() + max(idle_grace_s, _LATE_GRACE_S)
+            client.due_at = self.loop.time() + max(self.idle_limit_s, _LATE_GRACE_S)
 
     # For the connections
 
