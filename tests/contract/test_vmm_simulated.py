@@ -21,7 +21,7 @@ def behaviour_of(spec: MachineSpec) -> Behaviour:
         "failing.js": Behaviour(exits_before_ready=True),
         "silent.js": Behaviour(never_ready=True),
         "unwell.js": Behaviour(well_after_s=2),
-        "crashing.js": Behaviour(crash_after_requests=1),
+        "crashing.js": Behaviour(fault=Fault.CRASH, fault_after_requests=1),
     }.get(spec.entrypoint, Behaviour())
 
 

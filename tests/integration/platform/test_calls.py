@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from aether.domain.instance import InstanceStatus
-from aether.vmm.simulated.behaviour import Behaviour
+from aether.vmm.simulated.behaviour import Behaviour, Fault
 
 
 async def test_a_cold_call_is_answered_and_the_next_goes_to_the_same_instance(platform):
@@ -77,7 +77,7 @@ async def test_the_deadline_covers_the_function(platform):
 
 
 async def test_a_crash_in_a_call_is_502_and_the_next_call_gets_a_fresh_instance(platform):
-    platform.behave["fragile"] = Behaviour(crash_after_requests=1)
+    platform.behave["fragile"] = Behaviour(fault=Fault.CRASH, fault_after_requests=1)
     await platform.deploy("hello", env_vars={"BEHAVE": "fragile"})
     first = await platform.client.post("/functions/hello")
     crash = await platform.client.post("/functions/hello")

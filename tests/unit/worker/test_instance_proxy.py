@@ -13,7 +13,7 @@ from aether.adapters.clock import SystemClock
 from aether.domain.deadline import Deadline
 from aether.domain.function import Limits
 from aether.ports.vmm import Machine, MachineSpec
-from aether.vmm.simulated.behaviour import Behaviour
+from aether.vmm.simulated.behaviour import Behaviour, Fault
 from aether.vmm.simulated.driver import SimulatedVmm
 from aether.worker.instance_proxy import InstanceProxy
 
@@ -38,7 +38,7 @@ async def test_a_request_that_never_reached_the_machine_may_go_elsewhere(tmp_pat
 
 
 async def test_a_request_that_ended_the_machine_is_not_sent_to_another(tmp_path):
-    vmm = SimulatedVmm(Behaviour(crash_after_requests=1))
+    vmm = SimulatedVmm(Behaviour(fault=Fault.CRASH, fault_after_requests=1))
     proxy = InstanceProxy(vmm, await booted(vmm, tmp_path), Limits, SystemClock())
     async with proxy.listening("127.0.0.1", 30_000) as port, httpx.AsyncClient() as client:
         url = f"http://127.0.0.1:{port}/"

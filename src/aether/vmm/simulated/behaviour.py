@@ -51,11 +51,7 @@ class Behaviour:
     fault: Fault | None = None
     """What the request after `fault_after_requests` answered ones does, and each one after it."""
     fault_after_requests: int = 0
-    crash_after_requests: int | None = None
-    """The request after so many answered ones ends the instance instead of being answered."""
 
     def fault_of(self, answered: int) -> Fault | None:
         """What the next request does, after so many."""
-        if self.crash_after_requests is not None and answered >= self.crash_after_requests:
-            return Fault.CRASH
         return self.fault if answered >= self.fault_after_requests else None
