@@ -102,6 +102,8 @@ def check_order(stage: Stage, ledger: Ledger, versions: list[str]) -> int:
     """No request that was sent after an answer of a version got an older one. How many versions were seen."""
     number = {f"{sha}.ext4": n for n, sha in enumerate(versions)}
     known = [j for j in ledger.answered() if j.document["code"] in number]
+    unknown = len(ledger.answered()) - len(known)
+    stage.check(not unknown, f"{unknown} answers of versions that nobody uploaded meanwhile")
     newest_at: list[tuple[float, int]] = []
     for judged in sorted(known, key=lambda j: j.seen.ended_s):
         newest = max(number[judged.document["code"]], newest_at[-1][1] if newest_at else 0)
