@@ -55,7 +55,7 @@ class NewestVersions:
         self._room.missing[function.id] = 1
         if not self._room.can_be_made(function):
             del self._promised[function.id]
-            raise self._room.none_for(function)
+            raise self._room.none_for(function, function.version)
 
     def roll_out(self, function: FunctionConfig) -> None:
         """While the version before serves, have as many of the newest start as its running requests need."""

@@ -49,13 +49,13 @@ class Room:
         self._full_until_s.pop(function_id, None)
         self.missing.pop(function_id, None)
 
-    def none_for(self, function: FunctionConfig) -> NoCapacity:
-        """What to say where there is none."""
+    def none_for(self, function: FunctionConfig, version: Version | None = None) -> NoCapacity:
+        """What to say where there is none for that version, or the one that serves."""
         if not self._routes.workers:
             return NoCapacity("no worker is there to start an instance", hint="start a worker")
         if all(worker.draining for worker in self._routes.workers.values()):
             return NoCapacity("every worker drains, and starts nothing any more", hint="start a worker")
-        memory_mib = self._routes.serving(function).memory_mb
+        memory_mib = (version or self._routes.serving(function)).memory_mb
         reasons = (why_no_room(worker, memory_mib) for worker in self._routes.workers.values())
         why = "; ".join(reason for reason in reasons if reason is not None)
         return NoCapacity(

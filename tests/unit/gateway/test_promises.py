@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.unit.gateway.conftest import function, instance, version, worker
@@ -93,6 +94,15 @@ async def test_a_newest_version_that_was_refused_is_asked_for_when_room_is_told_
     assert await parts.jobs.depth() == 0
     await told(parts)
     await parts.jobs.take("wrk-1")
+
+
+async def test_the_refusal_tells_what_the_newest_version_needs(parts):
+    await told(parts, 200 << 20)
+    config = await rolling(parts)
+    parts.activator.room_can_be_made = lambda _function: False
+    config = await parts.put(replace(config, version=replace(version(3), memory_mb=512)))
+    with pytest.raises(NoCapacity, match="200 MiB free, 512 MiB are needed"):
+        parts.activator.start_newest(config)
 
 
 async def test_a_later_version_takes_the_promise_away(parts):
