@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
 from tests.faults.stage import Platform, Stage
+from tests.faults.stage.platform import RECORDED_WITHIN_S
 
 DEADLINE_S = 10.0
 RATE = 60.0
@@ -35,11 +37,21 @@ async def play(stage: Stage) -> None:
                     await asyncio.sleep(EACH_S)
                     await idle.once()
             after = await _instances(platform)
+            told_h = await _hours_told(platform)
         stage.check(after == before, f"instances changed: {before ^ after}")
+        stage.check(told_h == 2, f"by the records of calls the clock jumped over {told_h} h, not 2")
 
 
 async def _instances(platform: Platform) -> set[str]:
     return {i["instance_id"] for name in ("steady", "idle") for i in await platform.instances(name)}
+
+
+async def _hours_told(platform: Platform) -> int:
+    """Between the calls that were made when the clock was furthest ahead and furthest behind."""
+    await asyncio.sleep(RECORDED_WITHIN_S)
+    calls = await platform.get("/api/functions/idle/invocations")
+    times = [datetime.fromisoformat(call["started_at"]) for call in calls]
+    return round((max(times) - min(times)) / timedelta(hours=1))
 
 
 async def _two(platform: Platform) -> bool:
