@@ -39,6 +39,12 @@ def test_an_older_version_after_a_newer_one_is_told(stage):
     assert stage.problems == ["1 requests got an older version than one that had answered before"]
 
 
+def test_an_answer_of_a_version_that_nobody_uploaded_is_told(stage):
+    stage.ledger.all = [answered(0, 1, "a"), answered(2, 3, "?")]
+    check_order(stage, stage.ledger, ["a", "b"])
+    assert stage.problems == ["1 answers of versions that nobody uploaded meanwhile"]
+
+
 @pytest.mark.parametrize("answer", [cut_by_chunks, cut_by_length])
 async def test_a_broken_answer_with_a_cause_is_a_platform_error(client, ledger, server, answer):
     server.answer = answer
