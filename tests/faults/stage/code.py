@@ -48,5 +48,5 @@ def archive(text: str = "// code") -> bytes:
 
 
 def echo(version: str = "1", misbehave: str = WELL) -> bytes:
-    """A Node program in which requests with `x-misbehave` meet what `misbehave` defines."""
+    """A Node program whose requests all go through `misbehave`, a function that it defines."""
     return archive(f"const VERSION = {version!r};\n{misbehave}\n{ECHO}")

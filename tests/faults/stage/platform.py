@@ -163,11 +163,6 @@ class Platform:
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
-    def memory_mib(self) -> float:
-        """Resident."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
     def vms(self) -> list[int]:
         """Process ids of its QEMUs."""
         pid = self.process.pid
