@@ -9,11 +9,11 @@ that the kernel looks at did the machine want more than its virtual CPU and half
 
 from __future__ import annotations
 
+from aether.domain.memory import MIB
 from aether.ports.vmm import MachineSpec
 from aether.vmm.cgroups import Bounds
 from aether.vmm.qemu.config import QemuConfig
 
-MIB = 1 << 20
 OWN_MIB = 48
 """QEMU's heap, stacks, devices, and tables of what is translated."""
 SLACK_MIB = 64
