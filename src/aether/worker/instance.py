@@ -130,7 +130,7 @@ class RunningInstance:
         async with side_by_side(until_failed, self._serve_and_drain(proxy, record)) as (failing, serving):
             await one_ended(failing, serving)
             if failing.done():
-                await self._fail(machine, proxy, failing.result())
+                await self._fail(machine, proxy, record, failing.result())
             else:
                 serving.result()
 
@@ -146,11 +146,13 @@ class RunningInstance:
             end = ended.result()
             return "" if end.reason is EndReason.STOPPED else in_words(end)
 
-    async def _fail(self, machine: Machine, proxy: InstanceProxy, why: str) -> None:
+    async def _fail(self, machine: Machine, proxy: InstanceProxy, record: Instance, why: str) -> None:
         """Tell of it before anybody misses the instance; then what runs on it gets why as its answer."""
         if why:
             proxy.condemn(why)
             await self._tell_failure(proxy, why)
+        # Its proxy stays for as long as gateways keep idle connections to it: none is to count on it.
+        await self._host.lease.put_instance(replace(record, status=InstanceStatus.DRAINING))
         await self._host.vmm.stop(machine)
         await proxy.finish(BROKEN_S)
 

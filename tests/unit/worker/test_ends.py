@@ -138,6 +138,25 @@ async def test_a_failure_is_told_at_once(running: Running):
             await changes.until(failure_told)
 
 
+async def test_nobody_counts_on_an_instance_that_failed_while_its_proxy_has_connections(running: Running):
+    async with seen(running) as changes:
+        instance = await start(running)
+
+        def draining(change: Change) -> bool:
+            is_it = isinstance(change.value, Instance) and change.value.instance_id == instance.instance_id
+            return is_it and change.value.status is InstanceStatus.DRAINING
+
+        address = f"http://127.0.0.1:{instance.proxy_port}/"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            slow = {"x-simulated-respond-ms": "50"}
+            await asyncio.gather(client.get(address, headers=slow), client.get(address, headers=slow))
+            await client.get(address, headers={"x-simulated-fault": Fault.CRASH})
+            async with asyncio.timeout(1):
+                await changes.until(draining)
+        assert changes.place_of(failure_told) < changes.place_of(draining)
+        await changes.until(gone(instance))
+
+
 async def test_all_that_run_on_a_hung_instance_are_told_why(running: Running):
     instance = await start(running)
     answers = await asyncio.gather(
