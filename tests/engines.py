@@ -1,4 +1,4 @@
-"""Real servers for tests of adapters: etcd and Redis, on free loopback ports, in directories of their own."""
+"""Real servers for tests: on free ports (loopback's, unless told), in directories of their own."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ WITHIN_S = 20
 SHM = Path("/dev/shm")
 
 
-def free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
+        sock.bind((host, 0))
         return int(sock.getsockname()[1])
 
 
@@ -30,14 +30,15 @@ class Engine:
     program = ""
     package = ""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, host: str = "127.0.0.1") -> None:
         self.directory = directory
-        self.port = free_port()
+        self.host = host
+        self.port = free_port(host)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def command(self) -> list[str]:
         raise NotImplementedError
@@ -57,7 +58,7 @@ class Engine:
         end_s = time.monotonic() + WITHIN_S
         while time.monotonic() < end_s:
             assert self._process.poll() is None, (self.directory / "log").read_text()
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as sock:
+            with suppress(OSError), socket.create_connection((self.host, self.port), timeout=1) as sock:
                 if self.answers(sock):
                     return
             time.sleep(0.01)
@@ -82,8 +83,8 @@ class Engine:
 class EtcdServer(Engine):
     program, package = "etcd", "etcd-server"
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, host: str = "127.0.0.1") -> None:
+        super().__init__(directory, host)
         self.peer_port = free_port()
 
     @property
@@ -119,7 +120,7 @@ class RedisServer(Engine):
 
     def command(self) -> list[str]:
         return (
-            f"redis-server --bind 127.0.0.1 --port {self.port} --dir {self.directory}"
+            f"redis-server --bind {self.host} --port {self.port} --dir {self.directory}"
             " --appendonly yes --appendfsync always"
         ).split()
 
