@@ -40,7 +40,7 @@ types: venv ## mypy, strict
 	$(BIN)/mypy
 
 .PHONY: test-programs
-test-programs: ## Install nginx, etcd and Redis for the tests that use them (as root), or tell how
+test-programs: ## Install nginx, etcd, Redis and others for the tests that use them (as root), or tell how
 	@tools/test-programs.sh
 
 .PHONY: test

@@ -46,8 +46,17 @@ class Engine:
     def answers(self, sock: socket.socket) -> bool:
         raise NotImplementedError
 
+    @classmethod
+    def installed(cls) -> bool:
+        return shutil.which(cls.program) is not None
+
     def start(self) -> None:
         """Returns when it answers."""
+        self.spawn()
+        self.wait()
+
+    def spawn(self) -> None:
+        """From the thread that it is to die with."""
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *self.command()],
@@ -55,6 +64,10 @@ class Engine:
                 stdout=log,
                 stderr=log,
             )
+
+    def wait(self) -> None:
+        """Until it answers."""
+        assert self._process is not None
         end_s = time.monotonic() + WITHIN_S
         while time.monotonic() < end_s:
             assert self._process.poll() is None, (self.directory / "log").read_text()
@@ -131,7 +144,7 @@ class RedisServer(Engine):
 
 @contextmanager
 def running(kind: type[Engine]) -> Iterator[Engine]:
-    if shutil.which(kind.program) is None:
+    if not kind.installed():
         pytest.skip(f"{kind.program} is not here (Debian's {kind.package})")
     with tempfile.TemporaryDirectory(
         prefix=f"aether-{kind.program}-", dir=SHM if SHM.is_dir() else None

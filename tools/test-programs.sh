@@ -9,6 +9,11 @@ command -v nginx >/dev/null || { packages="$packages nginx-light"; services="$se
 command -v openssl >/dev/null || packages="$packages openssl"
 command -v etcd >/dev/null || { packages="$packages etcd-server"; services="$services etcd"; }
 command -v redis-server >/dev/null || { packages="$packages redis-server"; services="$services redis-server"; }
+command -v haproxy >/dev/null || { packages="$packages haproxy"; services="$services haproxy"; }
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || {
+    packages="$packages postgresql"
+    services="$services postgresql"
+}
 [ -n "$packages" ] || exit 0
 
 command="apt-get install -y --no-install-recommends$packages"
