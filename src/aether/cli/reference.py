@@ -12,6 +12,9 @@ from pathlib import Path
 from aether.cli.failures import ExitCode
 from aether.cli.main import EPILOGUE, build_app
 from aether.cli.settings import Settings
+from aether.cli.settings.platform import PlatformSettings
+from aether.cli.settings.roles import RoleSettings
+from aether.cli.settings.stores import StoreSettings
 
 CLI_HEAD = """\
 <!-- Written by `python -m aether.cli.reference docs`; change the code instead. -->
@@ -46,7 +49,7 @@ key_file = "/home/ada/keys/faas"
 SETTINGS_HEAD = """\
 <!-- Written by `python -m aether.cli.reference docs`; change the code instead. -->
 
-# Settings of `aether up`
+# Settings of `aether up` and of the roles
 
 Read once, at the start. An option of the command comes before the environment, the environment
 before a `.env` file in the current directory, and that before the default. A variable that is set
@@ -56,6 +59,18 @@ the name that may have been meant.
 `aether config show` tells each value and where it came from; it takes the options of `aether up`.
 A `.env` may have been meant for something else, a function in the same folder, say, with a `PORT` of
 its own: the start names every setting that it took from there, and says when the port is from `PORT`.
+
+Secrets are shown nowhere, of long ones but their last four characters. For each secret `NAME` there is
+`NAME_FILE`, a file to read it from; both together are an error.
+"""
+
+SECTIONS = (
+    ("The platform, and each role", PlatformSettings),
+    ("Stores of roles", StoreSettings),
+    ("Roles", RoleSettings),
+)
+SECTION_HEAD = """
+## {title}
 
 | Environment | Default | |
 |---|---|---|
@@ -88,12 +103,18 @@ def cli_page() -> str:
 
 
 def settings_page() -> str:
-    rows = []
-    for name, field in Settings.model_fields.items():
-        first, *others = Settings.environment_names(name)
-        also = f" Also read: {', '.join(f'`{other}`' for other in others)}." if others else ""
-        rows.append(f"| `{first}` | {_default(name)} | {field.description}{also} |\n")
-    return SETTINGS_HEAD + "".join(rows)
+    page = SETTINGS_HEAD
+    for title, section in SECTIONS:
+        page += SECTION_HEAD.format(title=title) + "".join(_row(name) for name in section.model_fields)
+    return page
+
+
+def _row(name: str) -> str:
+    first, *others = Settings.environment_names(name)
+    if name in Settings.secrets():
+        others.append(f"{first}_FILE")
+    also = f" Also read: {', '.join(f'`{other}`' for other in others)}." if others else ""
+    return f"| `{first}` | {_default(name)} | {Settings.model_fields[name].description}{also} |\n"
 
 
 def _default(name: str) -> str:
@@ -101,7 +122,7 @@ def _default(name: str) -> str:
     told = {"data_dir": "`$XDG_DATA_HOME/aether` or `~/.local/share/aether`",
             "cache_dir": "`$XDG_CACHE_HOME/aether` or `~/.cache/aether`"}  # fmt: skip
     default = Settings.model_fields[name].default
-    return told.get(name) or ("" if default is None else f"`{default}`")
+    return told.get(name) or ("" if default is None or str(default) == "" else f"`{default}`")
 
 
 def main() -> int:

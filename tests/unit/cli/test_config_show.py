@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import aether.cli
-from aether.cli.commands.config import masked, without_password
 from aether.cli.main import main
+from aether.cli.masking import masked, without_password
 from aether.cli.origins import OTHER_NAMES
 from aether.cli.settings import Settings, load_settings
 from aether.cli.up_options import told_elsewhere
@@ -61,9 +61,16 @@ def test_what_is_said_to_have_set_a_field_did(monkeypatch, tmp_path, field):
         "log_level": ["debug", "warning", "error", "debug"],
         "worker_ip": [f"10.0.0.{number}" for number in range(4)],
         "trusted_proxies": [f"10.0.0.{number}" for number in range(4)],
+        "minio_endpoint": [f"https://a{number}" for number in range(4)],
+        "redis_addr": [f"redis://a{number}" for number in range(4)],
+        "database_url": [f"postgresql://a/a{number}" for number in range(4)],
+        "s3_bucket": [f"abc{number}" for number in range(4)],
+        "vmm": ["simulated"] * 4,
+        "code_cache_mb": ["101", "102", "103", "104"],
     }
     default = Settings.model_fields[field].get_default(call_default_factory=True)
-    kind = type(default) if type(default) in samples else Path
+    secret = field in Settings.secrets()
+    kind = str if secret else type(default) if type(default) in samples else Path
     values = choices.get(field, samples[kind])
     names = Settings.environment_names(field)
     given = {}
@@ -78,7 +85,8 @@ def test_what_is_said_to_have_set_a_field_did(monkeypatch, tmp_path, field):
         given[f"{kind_of_place} {name}"] = value
         settings = load_settings()
         assert str(settings.origin(field)) == f"{kind_of_place} {name}"
-        assert str(getattr(settings, field)) == value
+        found = getattr(settings, field)
+        assert str(found.get_secret_value() if secret else found) == value
 
 
 def test_keys_are_masked(capsys, monkeypatch):
@@ -94,6 +102,21 @@ def test_passwords_in_urls_are_masked(capsys, monkeypatch):
     monkeypatch.setenv("AETHER_URL", "https://ada:s3cret@faas.example:8443/x")
     assert shown(capsys)["AETHER_URL"][0] == "https://ada:****@faas.example:8443/x"
     assert without_password("http://plain/") == "http://plain/"
+
+
+def test_secrets_of_stores_are_shown_nowhere(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("AETHER_REDIS_PASSWORD", "hunter2hunter2hunter2")
+    monkeypatch.setenv("REDIS_ADDR", "redis://ada:hun%2Fter@redis:6379/1")
+    monkeypatch.setenv("AETHER_DATABASE_URL", "postgresql://ada:hunter@db/aether?sslpassword=hunter&x=1")
+    (tmp_path / "key").write_text("huntertwohuntertwo-z9z9\n")
+    monkeypatch.setenv("MINIO_SECRET_KEY_FILE", str(tmp_path / "key"))
+    rows = shown(capsys)
+    assert rows["AETHER_REDIS_PASSWORD"] == ("****ter2", "environment AETHER_REDIS_PASSWORD")
+    assert rows["AETHER_REDIS_ADDR"] == ("redis://ada:****@redis:6379/1", "environment REDIS_ADDR")
+    assert rows["AETHER_DATABASE_URL"][0] == "postgresql://ada:****@db/aether?sslpassword=****&x=1"
+    assert rows["AETHER_MINIO_SECRET_KEY"] == ("****z9z9", "environment MINIO_SECRET_KEY_FILE")
+    assert rows["AETHER_API_KEY"] == ("", "default")
+    assert "hun" not in repr(load_settings())
 
 
 def test_profile_in_use_is_told(capsys, tmp_path, monkeypatch):

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from cyclopts import App
 
 from aether.cli import output
 from aether.cli.connection import Connection, Target
+from aether.cli.masking import masked, without_password
 from aether.cli.options import PLAIN, Json
 from aether.cli.up_options import NOTHING_GIVEN, UpOptions
 
 if TYPE_CHECKING:
     from aether.cli.settings import Settings
-
-SHOWN_CHARACTERS = 4
-"""As many of a secret's last ones are shown, to tell it from others."""
 
 config = App(
     name="config",
@@ -44,7 +40,7 @@ class Row:
 
 @config.command
 def show(*, options: UpOptions = NOTHING_GIVEN, json: Json = False) -> None:
-    """Show the settings that `aether up` would start with, and what other commands would talk to.
+    """Show the settings that `aether up` or a role would start with, and what other commands would talk to.
 
     Takes the options of `aether up`. Of secrets only the end is shown.
 
@@ -61,19 +57,6 @@ def show(*, options: UpOptions = NOTHING_GIVEN, json: Json = False) -> None:
         output.print_table(("SETTING", "VALUE", "FROM"), table)
 
 
-def masked(secret: str) -> str:
-    """The end of it, or nothing of one so short that its end would give it away."""
-    return "****" + (secret[-SHOWN_CHARACTERS:] if len(secret) > 4 * SHOWN_CHARACTERS else "")
-
-
-def without_password(url: str) -> str:
-    """A URL that may have a user and a password in it."""
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:****@{parts.netloc.rpartition('@')[2]}"))
-
-
 def _settings(settings: Settings) -> list[Row]:
     # Where these are not given they follow from others.
     values = {"socket_dir": settings.sockets, "db_path": settings.database}
@@ -88,11 +71,10 @@ def _settings(settings: Settings) -> list[Row]:
 
 
 def _plain(value: Any) -> str | int | None:
-    if hasattr(value, "get_secret_value"):
-        return masked(value.get_secret_value())
+    """As it is told: a secret says of itself what may be shown of it."""
     if value is None or isinstance(value, int):
         return value
-    return str(value) if isinstance(value, Path) else without_password(str(value))
+    return str(value)
 
 
 def _connection(target: Target) -> list[Row]:

@@ -1,26 +1,18 @@
-"""Settings of `aether up`, read once, at the edge.
-
-Each comes from, first to last: an option of the command, the environment, `.env` in the current
-directory, its default. Environment names are `AETHER_` and the field's name in capitals, except
-where the wire contract has a name of its own (`PORT`, `KERNEL_PATH`, ...).
-"""
+"""Settings of one platform or role: where it keeps things, what it listens on, its limits."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, Field, PrivateAttr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, AliasChoices, Field
+from pydantic_settings import BaseSettings
 
-from aether.cli.origins import Origin, origins, read_dotenv, unknown_names
 from aether.cli.paths import default_cache_dir, default_data_dir, key_file
-from aether.domain.errors import InvalidRequest
+from aether.cli.settings.kinds import ExpandedPath, domain_name, networks
 
 UNIX_PATH_BYTES = 108
 """Size of `sun_path`, with its closing NUL. Source: unix(7)."""
@@ -28,40 +20,9 @@ UNIX_PATH_BYTES = 108
 SOCKET_NAME_BYTES = 60
 """Kept free below the socket directory for `{instance_id}/{name}.sock`."""
 
-LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-ExpandedPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
-
-def domain_name(text: str) -> str:
-    """Lower-case, without the root's dot; one label will do, as for `fn.localhost`'s last."""
-    name = text.lower().strip(".")
-    if name and not all(LABEL.fullmatch(label) for label in name.split(".")):
-        raise ValueError("must be a host name like fn.example.com")
-    return name
-
-
-def networks(text: str) -> str:
-    """Addresses and networks, separated by commas."""
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        ip_network(part, strict=False)
-    return text
-
-
-class InvalidSettings(InvalidRequest):
-    """`fields` maps the environment name of each wrong setting to what is wrong with it."""
-
-
-class Settings(BaseSettings):
-    """Every setting, typed. Build it with `load_settings`, which words the errors for people."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="AETHER_",
-        env_file=".env",
-        env_ignore_empty=True,
-        populate_by_name=True,
-        extra="ignore",
-        frozen=True,
-    )
+class PlatformSettings(BaseSettings):
+    """What `aether up` is made of; roles read the same."""
 
     data_dir: ExpandedPath = Field(
         default_factory=default_data_dir,
@@ -179,12 +140,6 @@ class Settings(BaseSettings):
         description="The SQLite database. Default: `{data_dir}/aether.db`.",
     )
 
-    _origins: Mapping[str, Origin] = PrivateAttr(default_factory=dict)
-
-    def origin(self, field: str) -> Origin:
-        """What set it; a default when these settings were not loaded."""
-        return self._origins.get(field, Origin("default"))
-
     @property
     def key_file(self) -> Path:
         return key_file(self.data_dir)
@@ -203,44 +158,3 @@ class Settings(BaseSettings):
             return beside_data
         digest = hashlib.sha256(bytes(self.data_dir)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"aether-{digest}"
-
-    @classmethod
-    def environment_names(cls, field: str) -> list[str]:
-        """The names that set a field, the preferred one first."""
-        alias = cls.model_fields[field].validation_alias
-        if isinstance(alias, AliasChoices):
-            return [str(choice) for choice in alias.choices]
-        return [f"AETHER_{field.upper()}"]
-
-    @classmethod
-    def load(cls, overrides: dict[str, Any]) -> Self:
-        names = {field: cls.environment_names(field) for field in cls.model_fields}
-        try:
-            dotenv = read_dotenv()
-            wrong = dict(unknown_names((name for some in names.values() for name in some), dotenv))
-            settings = cls(**overrides)
-        except UnicodeDecodeError as error:
-            raise InvalidSettings(f"The file .env is not UTF-8 text: {error}.") from None
-        except ValidationError as error:
-            wrong |= dict(_wrong(cls, error))
-        if wrong:
-            told = "; ".join(f"{name}: {what}" for name, what in wrong.items())
-            raise InvalidSettings(f"Settings are wrong: {told}.", fields=wrong)
-        settings._origins = origins(names, overrides, dotenv)
-        return settings
-
-
-def load_settings(**overrides: Any) -> Settings:
-    """Settings with the command's own options on top; an option that is None was not given.
-
-    Raises InvalidSettings, naming each wrong one.
-    """
-    return Settings.load({name: value for name, value in overrides.items() if value is not None})
-
-
-def _wrong(settings: type[Settings], error: ValidationError) -> Iterator[tuple[str, str]]:
-    """Environment names of the wrong settings, and what is wrong with each."""
-    for problem in error.errors(include_url=False):
-        field = str(problem["loc"][0])
-        name = settings.environment_names(field)[0] if field in settings.model_fields else field
-        yield name, f"{problem['msg'].lower()}, not {problem['input']!r}"
