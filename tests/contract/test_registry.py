@@ -14,9 +14,10 @@ from aether.adapters.etcd.registry import EtcdRegistry
 from aether.adapters.memory.registry import MemoryRegistry
 from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig, Limits, Version
+from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import InstanceLoad, Worker
-from aether.ports.registry import View, config_key, instance_key, worker_key
+from aether.ports.registry import View, config_key, gateway_key, instance_key, worker_key
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -36,6 +37,10 @@ def an_instance(instance_id="inst-1", function_id="fn-1", worker_id="wrk-1", **c
 def a_config(function_id="fn-1", revision=1):
     version = Version(revision, "node", "handler.js", "ab" * 32, 1, 128, 3000, {"GREETING": "grüß dich"})
     return FunctionConfig(function_id, f"name-{function_id}", version, Limits(min_instances=1), good=version)
+
+
+def a_gateway(gateway_id="gw-1", **changes):
+    return replace(GatewayRecord(gateway_id, "host", "0.1", NOW), **changes)
 
 
 async def next_changes(watch, count):
@@ -82,6 +87,27 @@ class RegistryContract:
             instance_key("fn-1", "inst-1"): instance,
             config_key("fn-1"): a_config(),
         }
+
+    async def test_gateway_is_seen_under_its_lease(self, registry):
+        told = a_gateway(
+            address="10.0.0.1:8080",
+            waiting={"fn-1": 3},
+            starting={"fn-1": {7: 2}},
+            missing_room={"fn-2": 1},
+            trying_again={"fn-1": 7},
+            took_over={"fn-3": 2},
+            unreachable={"wrk-1": "no route to host"},
+        )
+        view = await registry.view()
+        lease = await registry.lease("gw-1")
+        async with aclosing(registry.watch(view.revision)) as watch:
+            await lease.put_gateway(told)
+            assert (await registry.view()).entries == {gateway_key("gw-1"): told}
+            await lease.close()
+            changes = await next_changes(watch, 2)
+        assert [change.value for change in changes] == [told, None]
+        with pytest.raises(StoreUnavailable):
+            await lease.put_gateway(told)
 
     async def test_view_stays_as_it_was(self, registry):
         before = await registry.view()

@@ -1,4 +1,4 @@
-"""Who is there: workers, their instances, and each function's configuration."""
+"""Who is there: workers, their instances, gateways, and each function's configuration."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aether.domain.function import FunctionConfig
+from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import Worker
 from aether.ports.feed import Feed
 
-Entry = Worker | Instance | FunctionConfig
+Entry = Worker | Instance | FunctionConfig | GatewayRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +32,29 @@ class View:
 
 
 class Lease(Protocol):
-    """Keeps a worker's entries alive; renewed by the adapter until it is closed or its holder dies.
+    """Keeps a worker's or a gateway's entries alive; renewed by the adapter until it is closed or its holder dies.
 
     What is put and removed while the engine is away is kept, and so when it is back: nothing here raises
     for that. Raises StoreUnavailable for an entry that the engine will not have, and when it is closed.
     """
 
     @property
-    def worker_id(self) -> str: ...
+    def worker_id(self) -> str:
+        """Of the holder, which may be a gateway."""
+        ...
 
     async def put_worker(self, worker: Worker) -> None: ...
 
     async def put_instance(self, instance: Instance) -> None: ...
+
+    async def put_gateway(self, gateway: GatewayRecord) -> None: ...
 
     async def remove_instance(self, function_id: str, instance_id: str) -> None:
         """Idempotent."""
         ...
 
     async def close(self) -> None:
-        """The worker and all its instances go from the registry."""
+        """All that it put goes from the registry."""
         ...
 
 
@@ -61,7 +66,7 @@ class Registry(Protocol):
     """
 
     async def lease(self, worker_id: str) -> Lease:
-        """A lease in the name of a worker. What an earlier lease of that worker held stays with it."""
+        """A lease in the name of a worker or a gateway. What an earlier lease of it held stays with that."""
         ...
 
     async def put_function(self, config: FunctionConfig) -> None: ...
@@ -91,3 +96,7 @@ def instance_key(function_id: str, instance_id: str) -> str:
 
 def config_key(function_id: str) -> str:
     return f"/config/functions/{function_id}"
+
+
+def gateway_key(gateway_id: str) -> str:
+    return f"/aether/gateways/{gateway_id}"

@@ -9,23 +9,25 @@ import structlog
 
 from aether.adapters.json_form import JsonForm
 from aether.domain.function import FunctionConfig
+from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance
 from aether.domain.worker import Worker
-from aether.ports.registry import Entry, config_key, instance_key, worker_key
+from aether.ports.registry import Entry, config_key, gateway_key, instance_key, worker_key
 
 log = structlog.get_logger()
 
-PREFIXES = ("/config/functions/", "/functions/", "/workers/")
-FIRST, END = "/config/functions/", "/workers0"
+PREFIXES = ("/aether/gateways/", "/config/functions/", "/functions/", "/workers/")
+FIRST, END = "/aether/gateways/", "/workers0"
 """All of them lie between: one watch sees them in order, and passes over what else lies there."""
 
 _WORKER = re.compile(r"/workers/([^/]+)")
 _INSTANCE = re.compile(r"/functions/([^/]+)/instances/([^/]+)")
+_GATEWAY = re.compile(r"/aether/gateways/([^/]+)")
 _CONFIG = re.compile(r"/config/functions/([^/]+)")
 _NEVER = "1970-01-01T00:00:00Z"
 _PORTS = range(1, 1 << 16)
 
-_Form: TypeAlias = JsonForm[Worker] | JsonForm[Instance] | JsonForm[FunctionConfig]
+_Form: TypeAlias = JsonForm[Worker] | JsonForm[Instance] | JsonForm[FunctionConfig] | JsonForm[GatewayRecord]
 
 WORKER = JsonForm(
     Worker,
@@ -35,6 +37,7 @@ WORKER = JsonForm(
 """A foreign worker tells of no free room: nothing is placed on it, it takes what it likes."""
 INSTANCE = JsonForm(Instance, absent={"worker_id": "", "internal_ip": "", "started_at": _NEVER})
 CONFIG = JsonForm(FunctionConfig, absent={"limits": {}})
+GATEWAY = JsonForm(GatewayRecord, absent={"hostname": "", "version": "", "last_heartbeat": _NEVER})
 
 
 def key_of(entry: Entry) -> str:
@@ -45,6 +48,8 @@ def key_of(entry: Entry) -> str:
             return instance_key(entry.function_id, entry.instance_id)
         case FunctionConfig():
             return config_key(entry.id)
+        case GatewayRecord():
+            return gateway_key(entry.id)
 
 
 def is_ours(key: str) -> bool:
@@ -73,6 +78,8 @@ def dump(entry: Entry) -> bytes:
             return INSTANCE.dump(entry)
         case FunctionConfig():
             return CONFIG.dump(entry)
+        case GatewayRecord():
+            return GATEWAY.dump(entry)
 
 
 def _form(key: str) -> _Form | None:
@@ -80,6 +87,8 @@ def _form(key: str) -> _Form | None:
         return WORKER
     if _INSTANCE.fullmatch(key):
         return INSTANCE
+    if _GATEWAY.fullmatch(key):
+        return GATEWAY
     return CONFIG if _CONFIG.fullmatch(key) else None
 
 

@@ -13,6 +13,7 @@ from aether.adapters.etcd.entries import dump, key_of
 from aether.adapters.etcd.json_gateway import JsonGateway
 from aether.adapters.etcd.wanted import Wanted
 from aether.domain.errors import StoreUnavailable
+from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance
 from aether.domain.worker import Worker
 from aether.ports.registry import instance_key
@@ -62,6 +63,9 @@ class EtcdLease:
     async def put_instance(self, instance: Instance) -> None:
         await self._want(key_of(instance), dump(instance))
 
+    async def put_gateway(self, gateway: GatewayRecord) -> None:
+        await self._want(key_of(gateway), dump(gateway))
+
     async def remove_instance(self, function_id: str, instance_id: str) -> None:
         if self._open:
             await self._want(instance_key(function_id, instance_id), None)
@@ -91,7 +95,7 @@ class EtcdLease:
         await asyncio.shield(written)
 
     def _closed(self) -> StoreUnavailable:
-        return StoreUnavailable(f"the lease of worker {self._worker_id} is closed", component="worker")
+        return StoreUnavailable(f"the lease of {self._worker_id} is closed", component="worker")
 
     async def _writing(self) -> None:
         away = False

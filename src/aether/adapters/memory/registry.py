@@ -9,10 +9,20 @@ from typing import Self
 
 from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig
+from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import Worker
 from aether.ports.feed import Feed
-from aether.ports.registry import Change, Entry, Lease, View, config_key, instance_key, worker_key
+from aether.ports.registry import (
+    Change,
+    Entry,
+    Lease,
+    View,
+    config_key,
+    gateway_key,
+    instance_key,
+    worker_key,
+)
 
 
 class MemoryRegistry:
@@ -103,6 +113,9 @@ class _MemoryLease:
     async def put_instance(self, instance: Instance) -> None:
         self._put(instance_key(instance.function_id, instance.instance_id), instance)
 
+    async def put_gateway(self, gateway: GatewayRecord) -> None:
+        self._put(gateway_key(gateway.id), gateway)
+
     async def remove_instance(self, function_id: str, instance_id: str) -> None:
         self._registry.record(instance_key(function_id, instance_id), None)
 
@@ -111,9 +124,9 @@ class _MemoryLease:
         for key in self._registry.owned_by(self):
             self._registry.record(key, None)
 
-    def _put(self, key: str, entry: Worker | Instance) -> None:
+    def _put(self, key: str, entry: Worker | Instance | GatewayRecord) -> None:
         if not self._open:
-            raise StoreUnavailable(f"the lease of worker {self._worker_id} is closed", component="worker")
+            raise StoreUnavailable(f"the lease of {self._worker_id} is closed", component="worker")
         self._registry.record(key, entry, self)
 
 
