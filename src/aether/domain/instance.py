@@ -31,3 +31,7 @@ class Instance:
     accel: str = ""
     drain_until: datetime | None = None
     """When a draining one cuts what still runs."""
+    tls: bool = False
+    """Its proxy speaks TLS, and asks for a certificate of the cluster's; a foreign worker's does not."""
+    keyed: bool = False
+    """Its proxy wants the cluster key. No other is sent it: what does not take it off shows it to a function."""
