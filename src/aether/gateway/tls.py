@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 
 from aether.domain.errors import InvalidRequest
+from aether.http.pem import load_pair, stamps
 
 log = structlog.get_logger()
 
 LOOK_EVERY_S = 1.0
-_Stamp = tuple[tuple[int, int, int], ...]
 
 
 class BadCertificate(InvalidRequest):
@@ -32,9 +29,12 @@ class Certificate:
     def __init__(self, chain: Path, key: Path) -> None:
         self._chain = chain
         self._key = key
-        self._stamp = self._look()
-        self.context = _server_context()
+        self._stamp = stamps(self._chain, self._key)
+        self._context = _server_context()
         self._load()
+
+    def context(self) -> ssl.SSLContext:
+        return self._context
 
     async def follow(self) -> None:
         """For ever. A pair that can't be served is logged, and the one before stays."""
@@ -44,7 +44,7 @@ class Certificate:
 
     def refresh(self) -> bool:
         """Look now; whether a new pair is served from here on."""
-        stamp = self._look()
+        stamp = stamps(self._chain, self._key)
         if stamp == self._stamp:
             return False
         self._stamp = stamp
@@ -56,19 +56,14 @@ class Certificate:
         log.info("new certificate served", file=str(self._chain))
         return True
 
-    def _look(self) -> _Stamp:
-        """What changes when a file does, links followed: certificates are often links to the newest."""
-        return tuple(_stamp(path) for path in (self._chain, self._key))
-
     def _load(self) -> None:
         """Try the pair out before it goes into the context that is in use: half of one must not get there."""
         chain, key = _read("tls_cert", self._chain), _read("tls_key", self._key)
-        with _as_file(chain) as chain_file, _as_file(key) as key_file:
-            try:
-                _server_context().load_cert_chain(chain_file, key_file, _no_password)
-            except (ssl.SSLError, ValueError) as error:
-                raise _refusal(self._chain, self._key, error) from None
-            self.context.load_cert_chain(chain_file, key_file, _no_password)
+        try:
+            load_pair(_server_context(), chain, key)
+        except (ssl.SSLError, ValueError) as error:
+            raise _refusal(self._chain, self._key, error) from None
+        load_pair(self._context, chain, key)
 
 
 def _server_context() -> ssl.SSLContext:
@@ -78,36 +73,12 @@ def _server_context() -> ssl.SSLContext:
     return context
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
-    try:
-        told = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return (told.st_mtime_ns, told.st_ino, told.st_size)
-
-
 def _read(setting: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         why = f"{path}: {error.strerror}"
         raise BadCertificate(f"can't read {why}", fields={setting: why}) from None
-
-
-@contextlib.contextmanager
-def _as_file(data: bytes) -> Iterator[str]:
-    """A file in memory: OpenSSL reads files only, and the originals may change between two reads."""
-    descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, data)
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
-
-
-def _no_password() -> str:
-    """OpenSSL would ask on the terminal."""
-    raise ValueError("the key is encrypted; take its passphrase off")
 
 
 def _refusal(chain: Path, key: Path, error: Exception) -> BadCertificate:

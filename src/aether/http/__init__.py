@@ -2,7 +2,7 @@
 
 A Handler says where each request goes and hears how it ended; `Relay(handler, limits)` does the rest.
 Protocol logic without I/O: syntax, request, response, body, heads. I/O: client, upstream, pool, neighbours,
-tunnel, and exchange, which ties a client's request to an upstream's response.
+reachability, mutual_tls, tunnel, and exchange, which ties a client's request to an upstream's response.
 """
 
 from aether.http.exchange import Exchange
@@ -18,23 +18,31 @@ from aether.http.messages import (
     Undelivered,
     Upstream,
 )
+from aether.http.mutual_tls import BadCredentials, MutualTls, Side
 from aether.http.neighbours import Neighbours
+from aether.http.pool import TlsSource
+from aether.http.reachability import LOST
 from aether.http.relay import Relay
 from aether.http.request import Request
 
 __all__ = [
+    "LOST",
     "Answer",
+    "BadCredentials",
     "Exchange",
     "Failure",
     "FailureKind",
     "Forward",
     "Handler",
     "Limits",
+    "MutualTls",
     "Neighbours",
     "Outcome",
     "Phase",
     "Relay",
     "Request",
+    "Side",
+    "TlsSource",
     "Undelivered",
     "Upstream",
 ]

@@ -125,6 +125,10 @@ class ClientConnection(HeldProtocol):
             self.relay.departures.discard(self)
             super().let_read()
 
+    def lost_touch(self) -> None:
+        """Its host went without a word."""
+        self.left()
+
     def left(self) -> None:
         """The client has gone, as we learnt without reading from it."""
         if self.exchange is not None:

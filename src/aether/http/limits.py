@@ -29,3 +29,7 @@ class Limits:
     """Request bodies up to this size are kept until the response's head, so that they can be sent again."""
     max_attempts: int = 16
     """Most upstreams tried for one request, whatever the handler says."""
+    upstream_silence_s: float | None = None
+    """An upstream's host that has acknowledged nothing for so long is gone: `reachability` says how."""
+    client_silence_s: float | None = None
+    """The same of clients' hosts."""

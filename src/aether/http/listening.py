@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-import ssl
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from aether.http.arriving import Arrival, TlsListener, the_last
@@ -14,6 +12,7 @@ from aether.http.client import ClientConnection
 from aether.http.limits import Limits
 from aether.http.messages import Upstream
 from aether.http.neighbours import Neighbours
+from aether.http.pool import TlsSource
 
 _BACKLOG = 1024
 
@@ -46,7 +45,7 @@ class Listening:
         *,
         sock: socket.socket | None,
         path: str | None,
-        tls: ssl.SSLContext | None,
+        tls: TlsSource | None,
     ) -> tuple[str, int] | str:
         """As `Relay.listen`."""
         if tls is not None:
@@ -62,20 +61,27 @@ class Listening:
         name = server.sockets[0].getsockname()
         if isinstance(name, str):
             return name
-        self._addresses.append(Upstream(name[0], name[1]))
-        self._neighbours.add(self._addresses[-1], self._made)
+        self._known_as(Upstream(name[0], name[1]))
         return name[0], name[1]
 
-    def _open_tls(self, listening: socket.socket, tls: ssl.SSLContext) -> tuple[str, int]:
-        options: dict[str, Any] = {
-            "ssl": tls,
-            "ssl_handshake_timeout": self._limits.head_timeout_s,
-            "ssl_shutdown_timeout": self._limits.linger_s,
-        }
-        made = partial(Arrival, made=self._made, tls=options)
-        self._with_tls.append(TlsListener(listening, made, self._arrived))
+    def _open_tls(self, listening: socket.socket, tls: TlsSource) -> tuple[str, int]:
+        def arrived(taken: socket.socket) -> Arrival:
+            options: dict[str, Any] = {
+                "ssl": tls(),
+                "ssl_handshake_timeout": self._limits.head_timeout_s,
+                "ssl_shutdown_timeout": self._limits.linger_s,
+            }
+            return Arrival(taken, self._made, options)
+
+        self._with_tls.append(TlsListener(listening, arrived, self._arrived))
         name = listening.getsockname()
+        self._known_as(Upstream(name[0], name[1], tls=True))
         return name[0], name[1]
+
+    def _known_as(self, address: Upstream) -> None:
+        """Relays of this process need no socket to get here, and so no TLS."""
+        self._addresses.append(address)
+        self._neighbours.add(address, self._made)
 
     def close(self) -> list[Arrival]:
         """Stop listening, and give the connections that the kernel had taken already.

@@ -15,6 +15,8 @@ class Upstream(NamedTuple):
     host: str = ""
     port: int = 0
     path: str = ""
+    tls: bool = False
+    """It speaks TLS, by the contexts of `Relay(tls=...)`."""
 
     def __str__(self) -> str:
         return self.path or f"{self.host}:{self.port}"
@@ -33,8 +35,8 @@ class Forward:
     response_headers: fields to set on the response, or what makes them when its head comes.
     drop_response_prefix: lower-case; fields whose names begin so are taken off the response, trailers too.
     drop_response: lower-case names of further fields taken off the response.
-    upstream_may_refuse: a 503 with X-Aether-Refused means that the request was never delivered, a 502 with
-        X-Aether-Unanswered that it was, for nothing. False where the upstream is somebody's function.
+    upstream_may_refuse: a 503, 401 or 403 with X-Aether-Refused means that the request was never delivered,
+        a 502 with X-Aether-Unanswered that it was, for nothing. False where it is somebody's function.
     upstream_continues: the upstream itself says whether a body that waits for it (Expect: 100-continue) shall
         come; otherwise we do, as soon as there is an upstream.
     context: anything; found again on the exchange.
@@ -112,7 +114,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """Why nothing was delivered: `connect` failed, or the upstream `refused` (detail: draining, full)."""
+    """Why nothing was delivered. Its kinds:
+
+    - `connect`: there is nobody, or nobody answers;
+    - `refused`: the upstream takes no request now (detail: draining, full);
+    - `barred`: it takes none of ours: TLS was not agreed on, or it wants a key that it was not shown.
+    """
 
     kind: str
     detail: str

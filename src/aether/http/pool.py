@@ -2,15 +2,25 @@
 
 import asyncio
 import select
+import ssl
 from collections import deque
+from collections.abc import Callable
 
 from aether.http.limits import Limits
 from aether.http.messages import Upstream
 from aether.http.neighbours import Neighbours
+from aether.http.reachability import Reachability
 from aether.http.upstream import UpstreamConnection
 from aether.http.watch import Watch
 
 _SWEEP_S = 0.5
+
+TlsSource = Callable[[], ssl.SSLContext]
+"""Gives the context of now: certificates and what they are signed by change while a relay runs."""
+
+
+class NoTls(OSError):
+    """An upstream speaks TLS, and there is nothing here to speak it with."""
 
 
 class Pool:
@@ -22,9 +32,13 @@ class Pool:
         limits: Limits,
         watch: Watch,
         neighbours: Neighbours | None = None,
+        tls: TlsSource | None = None,
     ) -> None:
         self.limits = limits
         self._neighbours = neighbours
+        self._tls = tls
+        silence_s = limits.upstream_silence_s
+        self._reachability = None if silence_s is None else Reachability(watch, silence_s)
         self.due_at = 0.0
         self._loop = loop
         self._watch = watch
@@ -54,6 +68,9 @@ class Pool:
 
     def give(self, connection: UpstreamConnection) -> None:
         """Keep an idle connection for a while."""
+        if connection.tls is not None and (self._tls is None or connection.tls is not self._tls()):
+            connection.abandon()  # it was agreed on with what is no longer in use
+            return
         idle_s = self.limits.upstream_idle_s
         if connection.idle_s is not None:
             idle_s = min(idle_s, connection.idle_s - 1.0)
@@ -70,21 +87,28 @@ class Pool:
             idle.popleft().abandon()
 
     async def connect(self, upstream: Upstream) -> UpstreamConnection:
-        """Open a connection; OSError (TimeoutError among them) when that fails."""
-        if self._neighbours is not None:
-            near = UpstreamConnection(self, upstream)
-            if self._neighbours.connect(upstream, near):
-                return near
+        """Open a connection; OSError (TimeoutError, SSLError, NoTls among them) when that fails."""
+        connection = UpstreamConnection(self, upstream)
+        if self._neighbours is not None and self._neighbours.connect(upstream, connection):
+            return connection
+        if upstream.tls:
+            if self._tls is None:
+                raise NoTls("it speaks TLS, and there is no certificate here for it")
+            connection.tls = self._tls()
         async with asyncio.timeout(self.limits.connect_timeout_s):
             if upstream.path:
-                _, connection = await self._loop.create_unix_connection(
-                    lambda: UpstreamConnection(self, upstream), upstream.path
-                )
+                await self._loop.create_unix_connection(lambda: connection, upstream.path)
             else:
-                _, connection = await self._loop.create_connection(
-                    lambda: UpstreamConnection(self, upstream), upstream.host, upstream.port
+                await self._loop.create_connection(
+                    lambda: connection, upstream.host, upstream.port, ssl=connection.tls
                 )
+        if self._reachability is not None:
+            self._reachability.add(connection.transport)
         return connection
+
+    async def reach(self, upstream: Upstream) -> None:
+        """Find out whether one can connect, and keep the connection. As `connect`, which tells if not."""
+        self.give(await self.connect(upstream))
 
     def discard(self, connection: UpstreamConnection) -> None:
         """Forget a connection, if it is here."""

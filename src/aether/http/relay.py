@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from functools import partial
 
@@ -16,7 +15,8 @@ from aether.http.limits import Limits
 from aether.http.listening import Listening
 from aether.http.messages import FailureKind, Outcome, Phase, Upstream
 from aether.http.neighbours import Neighbours
-from aether.http.pool import Pool
+from aether.http.pool import Pool, TlsSource
+from aether.http.reachability import Reachability
 from aether.http.supervisor import Supervisor, report
 from aether.http.tunnel import Tunnel
 from aether.http.watch import Watch
@@ -33,7 +33,8 @@ class Relay:
 
     `edge` says that clients are outside: X-Forwarded-For is appended to, -Proto and -Host are set. Where
     `trusts` says of a client's address that it is a front proxy of ours, its -Proto and -Host are kept.
-    Relays with the same `neighbours` reach each other within the process, where they listen without TLS.
+    Relays with the same `neighbours` reach each other within the process. `tls` is for upstreams that want
+    it.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Relay:
         edge: bool = False,
         trusts: Callable[[str], bool] = lambda _host: False,
         neighbours: Neighbours | None = None,
+        tls: TlsSource | None = None,
     ) -> None:
         self.handler = handler
         self.limits = limits or Limits()
@@ -58,7 +60,9 @@ class Relay:
         self.supervisor = Supervisor(self.loop)
         self.watch = Watch(self.loop)
         self.departures = Departures(self.watch)
-        self.pool = Pool(self.loop, self.limits, self.watch, neighbours)
+        self.pool = Pool(self.loop, self.limits, self.watch, neighbours, tls)
+        silence_s = self.limits.client_silence_s
+        self._reachability = None if silence_s is None else Reachability(self.watch, silence_s)
         made = partial(ClientConnection, self)
         self._listening = Listening(made, self._arrived, self.limits, neighbours or Neighbours())
         self._arriving: set[Arrival] = set()
@@ -77,10 +81,17 @@ class Relay:
         *,
         sock: socket.socket | None = None,
         path: str | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: TlsSource | None = None,
     ) -> tuple[str, int] | str:
-        """Accept connections on a TCP address, a bound socket or a Unix path; gives the address. OSError."""
+        """Accept connections on a TCP address, a bound socket or a Unix path; gives the address. OSError.
+
+        With `tls` they speak it, each new one by the context that it gives then.
+        """
         return await self._listening.open(host, port, sock=sock, path=path, tls=tls)
+
+    async def reach(self, upstream: Upstream) -> None:
+        """Find out whether one can connect to an upstream. OSError when not."""
+        await self.pool.reach(upstream)
 
     def forget(self, upstream: Upstream) -> None:
         """Close the idle connections to an upstream that is going, or gone."""
@@ -177,6 +188,8 @@ class Relay:
         self._empty.clear()
         self.watch.add(client)
         client.counted = client.counted or self._census.enter(client.peer[0])
+        if self._reachability is not None:
+            self._reachability.add(client.transport)
 
     def connection_lost(self, client: ClientConnection) -> None:
         if client not in self._clients:

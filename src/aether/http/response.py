@@ -20,6 +20,8 @@ from aether.http.syntax import (
 _HEAD = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])((?: " + TEXT + rb")?)(" + FIELDS + rb")\r\n\r\n")
 _NEVER_BY_NAME = frozenset({b"content-length", b"transfer-encoding", b"close", b"keep-alive", b"upgrade"})
 _NO_BODY = frozenset({204, 304})
+_REFUSES = frozenset({401, 403, 503})
+"""With X-Aether-Refused: the first two for want of the right key, the last for now."""
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout=([0-9]{1,6})")
 
 
@@ -36,8 +38,8 @@ class Response:
     """One response's head.
 
     `length` is the body's size, None when chunked, -1 when it ends with the connection; `reason` begins with
-    its space; `refused` is the value of `X-Aether-Refused` on a 503; `idle_s` what `Keep-Alive` promises;
-    `taken_off` the fields that are not passed on, by lower-case name.
+    its space; `refused` is the value of `X-Aether-Refused`, where the status can mean it; `idle_s` what
+    `Keep-Alive` promises; `taken_off` the fields that are not passed on, by lower-case name.
     """
 
     __slots__ = (
@@ -147,5 +149,5 @@ def _apply_special(response: Response, seen: dict[bytes, bytes]) -> None:
         response.idle_s = int(found[1])
     response.taken_off = seen
     response.upgrade = seen.get(b"upgrade", b"")
-    if response.status == 503:  # noqa: PLR2004 - the only status that refuses
+    if response.status in _REFUSES:
         response.refused = seen.get(b"x-aether-refused", b"")

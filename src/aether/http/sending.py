@@ -1,5 +1,6 @@
 """From the client's request to an upstream."""
 
+import ssl
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from aether.http.deciding import DecidingExchange
 from aether.http.handover import hand_request
 from aether.http.heads import CONTINUE, interim_head, request_head, trailer_fields
 from aether.http.messages import FailureKind, Forward, Outcome, Phase, Undelivered
+from aether.http.pool import NoTls
 from aether.http.replay import Replay
 from aether.http.request import IDEMPOTENT, Request
 from aether.http.response import Response
@@ -92,7 +94,8 @@ class SendingExchange(DecidingExchange):
             if sent:
                 self.fail(FailureKind.BROKEN, detail)
             else:
-                self.undelivered(Undelivered("connect", detail))
+                barred = isinstance(error, ssl.SSLError | NoTls)
+                self.undelivered(Undelivered("barred" if barred else "connect", detail))
             return
         self._task = None
         if self.outcome is None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from aether.http.flow import half_close
 from aether.http.messages import Outcome
+from aether.http.reachability import LOST
 from aether.http.watch import NEVER
 
 if TYPE_CHECKING:
@@ -118,6 +119,14 @@ class TunnelEnd(asyncio.Protocol):
         if not self._peer.is_closing():
             self._peer.resume_reading()
 
+    def lost_touch(self) -> None:
+        """Its host went without a word."""
+        if not self.lost:
+            self.connection_lost(TimeoutError(LOST))
+            self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.lost:
+            return
         self.lost = True
         self._tunnel.lost(self, exc)

@@ -1,6 +1,7 @@
 """The connection to an upstream: reads responses strictly, and is kept for the next request."""
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING, cast
 
 from aether.http.body import Body, UntilClose
@@ -8,6 +9,7 @@ from aether.http.flow import HeldProtocol
 from aether.http.limits import Limits
 from aether.http.messages import FailureKind, Outcome, Undelivered, Upstream
 from aether.http.neighbours import PairTransport
+from aether.http.reachability import LOST, is_unreachable
 from aether.http.refusal import Refusal
 from aether.http.response import Response, parse_response
 
@@ -32,6 +34,7 @@ class UpstreamConnection(HeldProtocol):
         "idle_s",
         "near",
         "reused",
+        "tls",
         "upstream",
     )
 
@@ -42,6 +45,8 @@ class UpstreamConnection(HeldProtocol):
         self.exchange: SendingExchange | None = None
         self.near: ClientConnection | None = None
         """The other end, where that is another relay of this process that takes requests over."""
+        self.tls: ssl.SSLContext | None = None
+        """What TLS was agreed on with."""
         self.reused = False
         self.expires_at = 0.0
         self.idle_s: int | None = None
@@ -160,7 +165,8 @@ class UpstreamConnection(HeldProtocol):
         forward = exchange.forward
         if response.refused and forward is not None and forward.upstream_may_refuse:
             self._let_go(exchange, done=done)
-            exchange.undelivered(Undelivered("refused", response.refused.decode("latin-1")))
+            kind = "refused" if response.status == 503 else "barred"  # noqa: PLR2004
+            exchange.undelivered(Undelivered(kind, response.refused.decode("latin-1")))
             return
         if response.status == 502 and self._unanswered(exchange, response, done=done):  # noqa: PLR2004
             return
@@ -226,10 +232,23 @@ class UpstreamConnection(HeldProtocol):
             self._let_go(exchange, done=True)
             exchange.stream(b"", done=True)
 
+    def lost_touch(self) -> None:
+        """Its host went without a word, and the others' connections there have, or will find out."""
+        self._pool.forget(self.upstream)
+        self._broke(LOST)
+        self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.near = None
+        if is_unreachable(exc):
+            self._pool.forget(self.upstream)
+            self._broke(LOST)
+        else:
+            self._broke(str(exc) if exc is not None else "connection closed")
+
+    def _broke(self, detail: str) -> None:
         self._pool.discard(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
-            detail = str(exc) if exc is not None else "connection closed"
-            exchange.broken(detail, answered=self._answered, reused=self.reused)
+            # One to a host that is gone was not just closed while it lay idle.
+            exchange.broken(detail, answered=self._answered, reused=self.reused and detail != LOST)

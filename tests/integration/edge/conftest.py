@@ -29,7 +29,7 @@ from aether.gateway.metrics import GatewayMetrics
 from aether.gateway.recorder import Recorder
 from aether.gateway.routes import RouteTable
 from aether.http import Limits as RelayLimits
-from aether.http import Neighbours, Relay, Upstream
+from aether.http import Neighbours, Relay, TlsSource, Upstream
 from aether.ports.invocation_log import InvocationLog
 from aether.ports.vmm import MachineSpec, Runtime
 from aether.vmm.simulated.driver import SimulatedVmm
@@ -90,7 +90,7 @@ class BothHops:
 async def both_hops(
     limits: RelayLimits,
     function: Limits,
-    tls: ssl.SSLContext | None,
+    tls: TlsSource | None,
     trusts: Callable[[str], bool],
     neighbours: Neighbours | None,
 ) -> AsyncIterator[BothHops]:
