@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
+from tests.api import RECORDED_WITHIN_S
 from tests.faults.stage import Platform, Stage
-from tests.faults.stage.platform import RECORDED_WITHIN_S
 
 DEADLINE_S = 10.0
 RATE = 60.0

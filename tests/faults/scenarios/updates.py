@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.api import archive
 from tests.faults.load import Ledger
 from tests.faults.stage import Platform, Stage
-from tests.faults.stage.code import archive, echo
+from tests.faults.stage.code import echo
 
 DEADLINE_S = 10.0
 EVERY_S = 5.0

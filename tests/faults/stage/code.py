@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
+from tests.api import archive
 
 ECHO = """
 const http = require("node:http");
@@ -35,16 +34,6 @@ server.listen(process.env.PORT || 3000);
 """Says what it was sent, as simulated functions do, unless `misbehave` does otherwise."""
 
 WELL = "const misbehave = (request, response, answer, go_on) => go_on();"
-
-
-def archive(text: str = "// code") -> bytes:
-    """A tar.gz with `handler.js`."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        info = tarfile.TarInfo("handler.js")
-        info.size = len(text.encode())
-        tar.addfile(info, io.BytesIO(text.encode()))
-    return buffer.getvalue()
 
 
 def echo(version: str = "1", misbehave: str = WELL) -> bytes:

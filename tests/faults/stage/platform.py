@@ -9,22 +9,15 @@ import os
 import re
 import signal
 import sys
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
+from tests.api import Api
 from tests.faults.load import Target
-from tests.faults.stage.code import archive
 
 START_WITHIN_S = 60.0
 STOP_WITHIN_S = 60.0
-LOOK_EVERY_S = 0.05
-MAX_PAGE = 1000
-RECORDED_WITHIN_S = 1.5
-"""Records of calls are written in batches."""
 _UP = re.compile(r"Aether is up at http://([^:\s]+):(\d+)")
 _LOG_OF_A_PROBLEM = re.compile(
     r"Traceback|was never retrieved|Task was destroyed|never awaited|^LEFT:", re.MULTILINE
@@ -32,7 +25,7 @@ _LOG_OF_A_PROBLEM = re.compile(
 
 
 @dataclass
-class Platform:
+class Platform(Api):
     """`directory` holds its state, log, journal and control socket; make one with `started`."""
 
     directory: Path
@@ -43,7 +36,6 @@ class Platform:
     log_from: int = 0
     """Where in the log this process begins."""
     stopped: bool = False
-    http: httpx.AsyncClient = field(init=False)
     machines: list[int] = field(default_factory=list)
     """Process ids of the QEMUs that were there when it was asked to stop."""
 
@@ -84,47 +76,13 @@ class Platform:
             await platform.kill()
             raise
         key = (data_dir / "api-key").read_text().strip()
-        platform.http = httpx.AsyncClient(
-            base_url=f"http://{platform.host}:{platform.port}",
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=90,
-            trust_env=False,
-        )
+        platform.connect(f"http://{platform.host}:{platform.port}", key)
         return platform
 
     # What scenarios do with it
 
-    async def deploy(self, name: str, code: bytes | None = None, behave: Any = None, **fields: Any) -> str:
-        """Make a function; its id. `behave` is for simulated instances: `Behaviour`'s fields."""
-        if behave is not None:
-            fields["env_vars"] = {"BEHAVE": json.dumps(behave)}
-        made = await self.http.post("/api/functions", json={"name": name, "runtime": "node", **fields})
-        assert made.status_code == 201, made.text
-        await self.upload(name, code)
-        return str(made.json()["id"])
-
-    async def upload(self, name: str, code: bytes | None = None) -> str:
-        """Give the function code; the image's sha256."""
-        answer = await self.http.post(
-            f"/api/functions/{name}/code", content=code or archive(), headers={"X-Filename": "code.tar.gz"}
-        )
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["sha256"])
-
-    async def update(self, name: str, **fields: Any) -> None:
-        answer = await self.http.put(f"/api/functions/{name}", json=fields)
-        assert answer.status_code == 200, answer.text
-
     def target(self, name: str, deadline_s: float) -> Target:
         return Target(self.host, self.port, f"/functions/{name}", deadline_s)
-
-    async def get(self, path: str) -> Any:
-        answer = await self.http.get(path)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def instances(self, name: str) -> list[dict[str, Any]]:
-        return await self.get(f"/api/functions/{name}/instances")
 
     async def control(self, **command: Any) -> dict[str, Any]:
         """Simulated only: see `tests.faults.stage.simulated`."""
@@ -134,18 +92,6 @@ class Platform:
         writer.close()
         await writer.wait_closed()
         return dict(answer)
-
-    async def printed(self, name: str) -> list[str]:
-        """Tokens of the requests that a function of `code.echo` printed, as far as its logs are kept."""
-        lines = await self.get(f"/api/functions/{name}/logs?limit={MAX_PAGE}")
-        paths = (line["text"].partition(" /") for line in lines if line["stream"] == "stdout")
-        return [rest.partition("?")[0] for method, _, rest in paths if method in {"GET", "POST"}]
-
-    async def errors_recorded(self, name: str) -> dict[str, str]:
-        """Reasons of failed calls, by call id; the newest thousand."""
-        await asyncio.sleep(RECORDED_WITHIN_S)
-        calls = await self.get(f"/api/functions/{name}/invocations?limit={MAX_PAGE}")
-        return {call["call_id"]: call["error_message"] for call in calls if call["error_message"]}
 
     # What can be seen of it
 
@@ -168,17 +114,6 @@ class Platform:
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [int(child) for child in children if b"qemu" in _command(child)]
-
-    async def until(self, condition: Callable[[], Awaitable[object]], within_s: float, what: str) -> float:
-        """Look until it is so; the seconds it took."""
-        began_s = time.monotonic()
-        try:
-            async with asyncio.timeout(within_s):
-                while not await condition():
-                    await asyncio.sleep(LOOK_EVERY_S)
-        except TimeoutError:
-            raise AssertionError(f"it did not come about within {within_s} s: {what}") from None
-        return time.monotonic() - began_s
 
     # How it ends
 
