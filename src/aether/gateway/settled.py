@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from aether.domain.function import FunctionConfig
 from aether.domain.instance import InstanceStatus
 from aether.gateway.routes import RouteTable
+from aether.ports.election import Fence
 from aether.ports.feed import Feed
 from aether.ports.registry import Change, Lease, Registry, View
 
@@ -33,8 +34,10 @@ class SettledRegistry:
     async def lease(self, worker_id: str) -> Lease:
         return await self._registry.lease(worker_id)
 
-    async def set_status(self, function_id: str, instance_id: str, status: InstanceStatus) -> bool:
-        return await self._registry.set_status(function_id, instance_id, status)
+    async def set_status(
+        self, function_id: str, instance_id: str, status: InstanceStatus, fence: Fence | None = None
+    ) -> bool:
+        return await self._registry.set_status(function_id, instance_id, status, fence)
 
     async def view(self) -> View:
         return await self._registry.view()

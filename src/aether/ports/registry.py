@@ -9,6 +9,7 @@ from aether.domain.function import FunctionConfig
 from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import Worker
+from aether.ports.election import Fence
 from aether.ports.feed import Feed
 
 Entry = Worker | Instance | FunctionConfig | GatewayRecord
@@ -32,7 +33,7 @@ class View:
 
 
 class Lease(Protocol):
-    """Keeps a worker's or a gateway's entries alive; renewed by the adapter until it is closed or its holder dies.
+    """Keeps the entries of a worker or a gateway alive, until it is closed or its holder dies.
 
     What is put and removed while the engine is away is kept, and so when it is back: nothing here raises
     for that. Raises StoreUnavailable for an entry that the engine will not have, and when it is closed.
@@ -75,8 +76,13 @@ class Registry(Protocol):
         """Idempotent; instances are their workers' to remove."""
         ...
 
-    async def set_status(self, function_id: str, instance_id: str, status: InstanceStatus) -> bool:
-        """Change the status of an instance and nothing else of it; False if it is gone."""
+    async def set_status(
+        self, function_id: str, instance_id: str, status: InstanceStatus, fence: Fence | None = None
+    ) -> bool:
+        """Change the status of an instance and nothing else of it; False if it is gone.
+
+        With a fence only while that stands; False if it does not any more.
+        """
         ...
 
     async def view(self) -> View: ...

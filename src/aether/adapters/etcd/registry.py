@@ -15,6 +15,7 @@ from aether.adapters.etcd.watch import EtcdWatch
 from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig
 from aether.domain.instance import Instance, InstanceStatus
+from aether.ports.election import Fence
 from aether.ports.feed import Feed
 from aether.ports.registry import Change, Entry, Lease, View, config_key, instance_key
 
@@ -49,7 +50,9 @@ class EtcdRegistry:
     async def remove_function(self, function_id: str) -> None:
         await self._gateway.call("kv/deleterange", {"key": text(config_key(function_id))})
 
-    async def set_status(self, function_id: str, instance_id: str, status: InstanceStatus) -> bool:
+    async def set_status(
+        self, function_id: str, instance_id: str, status: InstanceStatus, fence: Fence | None = None
+    ) -> bool:
         """Changes the field in whatever JSON is there: fields that we don't know stay."""
         key = instance_key(function_id, instance_id)
         while True:
@@ -63,8 +66,11 @@ class EtcdRegistry:
             except ValueError:
                 return False
             assert isinstance(entry, Instance)
-            if entry.status is status or await self._replace(kv, {**json.loads(raw), "status": status}):
+            if entry.status is status:
                 return True
+            done, stands = await self._replace(kv, {**json.loads(raw), "status": status}, fence)
+            if done or not stands:
+                return done
 
     async def view(self) -> View:
         self._history = await history.begun(self._gateway)
@@ -95,13 +101,24 @@ class EtcdRegistry:
         for lease in list(self._leases):
             await lease.abandon()
 
-    async def _replace(self, kv: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
-        """False if it changed since it was read. It stays under its lease."""
+    async def _replace(
+        self, kv: Mapping[str, Any], fields: Mapping[str, Any], fence: Fence | None
+    ) -> tuple[bool, bool]:
+        """Not done if it changed since it was read; whether the fence stands. It stays under its lease."""
         value = text(json.dumps(fields, ensure_ascii=False))
         unchanged = {"target": "MOD", "key": kv["key"], "mod_revision": kv["mod_revision"]}
         put = {"request_put": {"key": kv["key"], "value": value, "ignore_lease": True}}
-        answer = await self._gateway.call("kv/txn", {"compare": [unchanged], "success": [put]})
-        return bool(answer.get("succeeded"))
+        if fence is None:
+            answer = await self._gateway.call("kv/txn", {"compare": [unchanged], "success": [put]})
+            return bool(answer.get("succeeded")), True
+        stands = {"target": "VALUE", "key": text(fence.key), "value": text(fence.value)}
+        look = {"request_range": {"key": text(fence.key)}}
+        txn = {"compare": [unchanged, stands], "success": [put], "failure": [look]}
+        answer = await self._gateway.call("kv/txn", txn)
+        if answer.get("succeeded"):
+            return True, True
+        kvs = answer["responses"][0]["response_range"].get("kvs")
+        return False, bool(kvs) and kvs[0].get("value") == text(fence.value)
 
     async def _ranges(
         self, wanted: list[tuple[str, bytes]], revision: int

@@ -12,6 +12,7 @@ from aether.domain.function import FunctionConfig
 from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import Worker
+from aether.ports.election import Fence
 from aether.ports.feed import Feed
 from aether.ports.registry import (
     Change,
@@ -34,6 +35,8 @@ class MemoryRegistry:
         self._changes: list[Change] = []
         self._revision = 0
         self._entries: dict[str, Entry] = {}
+        self.fences: dict[str, str] = {}
+        """Of elections, by key."""
         self._owners: dict[str, _MemoryLease] = {}
         self._watches: set[_Watch] = set()
 
@@ -46,7 +49,11 @@ class MemoryRegistry:
     async def remove_function(self, function_id: str) -> None:
         self.record(config_key(function_id), None)
 
-    async def set_status(self, function_id: str, instance_id: str, status: InstanceStatus) -> bool:
+    async def set_status(
+        self, function_id: str, instance_id: str, status: InstanceStatus, fence: Fence | None = None
+    ) -> bool:
+        if fence is not None and self.fences.get(fence.key) != fence.value:
+            return False
         key = instance_key(function_id, instance_id)
         current = self._entries.get(key)
         if not isinstance(current, Instance):
