@@ -16,11 +16,12 @@ _COLUMNS = (
     "platform_errors",
     "lost",
     "wrong",
+    "cut",
     "p99_before_ms",
     "p99_during_ms",
     "seconds",
 )
-_TITLES = ("sent", "answered", "errors", "lost", "wrong", "p99 before", "p99 during", "seconds")
+_TITLES = ("sent", "answered", "errors", "lost", "wrong", "cut", "p99 before", "p99 during", "seconds")
 
 
 def result_of(stage: Stage, seconds: float) -> dict[str, Any]:

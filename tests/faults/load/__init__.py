@@ -9,6 +9,6 @@
 
 from tests.faults.load.client import Client, Target
 from tests.faults.load.judge import Judged, Verdict, judge
-from tests.faults.load.ledger import Cause, Ledger
+from tests.faults.load.ledger import Cause, Kill, Ledger
 
-__all__ = ["Cause", "Client", "Judged", "Ledger", "Target", "Verdict", "judge"]
+__all__ = ["Cause", "Client", "Judged", "Kill", "Ledger", "Target", "Verdict", "judge"]

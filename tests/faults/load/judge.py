@@ -95,7 +95,7 @@ def _not_in_time(seen: Seen, deadline_s: float) -> str:
     took_s = seen.ended_s - seen.sent_s
     if took_s > deadline_s + GRACE_S:
         return f"late: {took_s:.1f} s, with {deadline_s:.1f} s to the deadline"
-    return ""
+    return f"a {seen.status} of the proxy in front" if _of_front_proxy(seen) else ""
 
 
 def _call_id(request: LoadRequest, seen: Seen) -> str:
@@ -105,6 +105,11 @@ def _call_id(request: LoadRequest, seen: Seen) -> str:
     if request.tells_call_id and told != request.token:
         return f"the answer to call {told[:60]}"
     return ""
+
+
+def _of_front_proxy(seen: Seen) -> bool:
+    """haproxy's own page, in place of an answer that it didn't get."""
+    return "x-call-id" not in seen.headers and seen.body.startswith(b"<html><body><h1>5")
 
 
 def _unread(seen: Seen) -> bool:

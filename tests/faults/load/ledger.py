@@ -45,8 +45,22 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Kill:
+    """The scenario itself killed a process, between these moments, in which so many requests ran at most."""
+
+    since_s: float
+    until_s: float
+    at_most: int
+
+    def explains(self, judged: Judged) -> bool:
+        """It ran then, and failed as what the process held does: its host told so, or nobody could."""
+        failed = judged.verdict is Verdict.LOST or judged.code == "instance_failed"
+        return failed and judged.seen.sent_s <= self.until_s and judged.seen.ended_s >= self.since_s
+
+
+@dataclass(frozen=True, slots=True)
 class Sums:
-    """`sent` is always `answered + platform_errors + lost`.
+    """`sent` is always `answered + platform_errors + lost`; those that a kill `cut` are counted apart.
 
     A wrong answer is one lost and one wrong; an answered request that reached a function twice is one wrong.
     """
@@ -66,10 +80,11 @@ class Sums:
 
 
 class Ledger:
-    """`causes` and `away` may grow while requests run: they are looked at in the end."""
+    """`causes`, `kills` and `away` may grow while requests run: they are looked at in the end."""
 
     def __init__(self) -> None:
         self.causes: list[Cause] = []
+        self.kills: list[Kill] = []
         self.away: list[tuple[float, float]] = []
         """When no platform was there to connect to: what found none then was never sent."""
         self.timed = ""
@@ -103,7 +118,9 @@ class Ledger:
             self.wrong("functions received what was never sent", len(counts))
 
     def sums(self) -> Sums:
-        settled = [j for j in self._with_causes() if not self._never_sent(j)]
+        sent = [j for j in self.all if not self._never_sent(j)]
+        cut = self._cut(sent)
+        settled = list(self._with_causes(j for j in sent if id(j) not in cut))
         verdicts = Counter(j.verdict for j in settled)
         reasons = Counter(f"{j.verdict}: {j.reason}" for j in settled if j.reason and not _explained(j))
         reasons += Counter({f"wrong: {reason}": n for reason, n in self._wrong.items()})
@@ -113,8 +130,8 @@ class Ledger:
             platform_errors=verdicts[Verdict.PLATFORM_ERROR],
             lost=verdicts[Verdict.LOST] + verdicts[Verdict.WRONG],
             wrong=verdicts[Verdict.WRONG] + self._wrong.total(),
-            cut=0,
-            refused=len(self.all) - len(settled),
+            cut=len(cut),
+            refused=len(self.all) - len(sent),
             p99_before_ms=self._p99("before"),
             p99_during_ms=self._p99("during"),
             errors=dict(Counter(j.code for j in settled if _explained(j))),
@@ -125,10 +142,18 @@ class Ledger:
         timed = [j for j in self.answered(phase) if self.timed in {"", j.request.function}]
         return percentile(timed, 0.99)
 
-    def _with_causes(self) -> Iterable[Judged]:
+    def _cut(self, sent: list[Judged]) -> set[int]:
+        """Which of them a kill explains, by identity."""
+        cut: set[int] = set()
+        for kill in self.kills:
+            explained = [id(j) for j in sent if id(j) not in cut and kill.explains(j)]
+            cut.update(explained[: kill.at_most])
+        return cut
+
+    def _with_causes(self, sent: Iterable[Judged]) -> Iterable[Judged]:
         """A platform error that nothing explains is a lost request."""
         left = {id(cause): cause.at_most for cause in self.causes}
-        for judged in self.all:
+        for judged in sent:
             if judged.verdict is not Verdict.PLATFORM_ERROR and judged.code != CUT:
                 yield judged
                 continue

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from tests.faults.load import Cause, Verdict, judge
+from tests.faults.load import Cause, Kill, Verdict, judge
 from tests.faults.load.connection import Seen
 from tests.faults.load.request import requests
 from tests.unit.faults.conftest import DEADLINE_S, well
@@ -229,6 +229,35 @@ async def test_an_answer_that_no_function_gave_is_wrong(client, ledger):
 async def test_what_nobody_sent_is_wrong(ledger):
     ledger.compare(["test-0-made-up"])
     assert ledger.sums().wrong == 1
+
+
+@pytest.mark.parametrize("answer", [closes, cut_by_length, failing(502, "instance_failed")])
+async def test_what_ran_in_a_killed_process_is_counted_apart(client, ledger, server, answer):
+    server.answer = answer
+    judged = await client.once()
+    ledger.kills.append(Kill(judged.seen.sent_s, judged.seen.ended_s, at_most=1))
+    assert (ledger.sums().sent, ledger.sums().cut, ledger.sums().lost) == (0, 1, 0)
+    await client.once()
+    assert (ledger.sums().sent, ledger.sums().cut, ledger.sums().lost) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("answer", [swapped, failing(429, "over_limit", "Retry-After: 1")])
+async def test_a_kill_is_no_cause_of_other_failures(client, ledger, server, answer):
+    await client.once()
+    server.answer = answer
+    judged = await client.once()
+    ledger.kills.append(Kill(judged.seen.sent_s, judged.seen.ended_s, at_most=9))
+    assert (ledger.sums().cut, ledger.sums().lost) == (0, 1)
+
+
+async def of_front_proxy(asked, writer):
+    body = b"<html><body><h1>502 Bad Gateway</h1>"
+    writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
+async def test_an_error_of_a_proxy_in_front_is_lost(client, ledger, server):
+    server.answer = of_front_proxy
+    assert (await client.once()).verdict is Verdict.LOST
 
 
 async def test_no_connection_is_lost_unless_the_platform_was_away(client, ledger, server):
