@@ -202,7 +202,8 @@ class JobQueueContract:
             await claim.reply(failed)
             await claim.reply(a_reply())
             await claim.done()
-            assert [await anext(replies), await anext(replies)] == [failed, a_reply()]
+            told = [replace(failed, worker_id="wrk-1"), a_reply(worker_id="wrk-1")]
+            assert [await anext(replies), await anext(replies)] == told
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.02):
                     await anext(other)
@@ -211,7 +212,7 @@ class JobQueueContract:
         await queue.submit(a_job())
         async with aclosing(queue.replies("gateway-1")) as one, aclosing(queue.replies("gateway-1")) as two:
             await (await queue.take("wrk-1")).reply(a_reply())
-            assert await anext(one) == await anext(two) == a_reply()
+            assert await anext(one) == await anext(two) == a_reply(worker_id="wrk-1")
 
     async def test_reply_that_nobody_waits_for_is_dropped(self, queue):
         await queue.submit(a_job())
@@ -229,7 +230,7 @@ class JobQueueContract:
                 async with asyncio.timeout(0.02):
                     await anext(replies)
             await claim.reply(a_reply())
-            assert await anext(replies) == a_reply()
+            assert await anext(replies) == a_reply(worker_id="wrk-1")
 
     async def test_closing_ends_who_waits_for_replies(self, queue):
         replies = queue.replies("gateway-1")

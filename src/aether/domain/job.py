@@ -44,3 +44,5 @@ class JobReply:
     """True if the start failed for want of room, or of a store: it says nothing about the code."""
     phases: Mapping[str, float] = field(default_factory=dict)
     """Milliseconds by phase: `boot` or `restore`, `ready`."""
+    worker_id: str = ""
+    """Who tells; the queue notes it."""

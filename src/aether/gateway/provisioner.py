@@ -9,12 +9,13 @@ import structlog
 
 from aether.domain.errors import AetherError, InstanceFailed, NoCapacity
 from aether.domain.function import FunctionConfig
-from aether.domain.job import JobReply
+from aether.domain.job import JobReply, ProvisionJob
 from aether.domain.rollout import Rollout, RolloutStatus
 from aether.domain.worker import Worker
 from aether.gateway.backoff import Backoff
 from aether.gateway.demand import starts_missing
 from aether.gateway.newest import NewestVersions
+from aether.gateway.placing import Placing
 from aether.gateway.room import Room
 from aether.gateway.routes import RouteTable
 from aether.gateway.starts import Starts
@@ -46,20 +47,23 @@ class Provisioner:
         self._routes = routes
         self._changed = changed
         self._fail = fail
-        self.room = Room(routes, clock)
+        placing = Placing(routes, clock)
+        self.room = Room(routes, placing, clock)
         self._backoff = Backoff(clock)
         self.starts = Starts(
             jobs,
+            placing,
             clock,
             reply_to=reply_to,
             changed=changed,
             started=self._start_worked,
             failed=self._start_failed,
-            refused=self._start_refused,
+            refused=self._start_not_sent,
         )
         self.newest = NewestVersions(routes, self.room, self.starts, clock)
         routes.on_worker = self._heard
-        routes.on_worker_gone = self._backoff.gone
+        routes.on_worker_gone = self._gone
+        routes.on_foreign = self.starts.foreign_arrived
 
     # What is on its way, and how it goes
 
@@ -155,9 +159,14 @@ class Provisioner:
     def _heard(self, worker: Worker) -> None:
         """A heartbeat: there may be room for those that had none."""
         self._backoff.heard(worker)
+        self.starts.heard(worker)
         self.room.heard()
         for function_id in self.newest.promised | self.room.missing.keys():
             self._changed(function_id)
+
+    def _gone(self, worker_id: str) -> None:
+        self._backoff.gone(worker_id)
+        self.starts.gone(worker_id)
 
     def missing_room(self, waited_for: Container[str]) -> dict[str, int]:
         """Instances that there is no room for, by function id, of functions that are waited for."""
@@ -178,10 +187,7 @@ class Provisioner:
             return
         log.warning("start failed", function=function.name, revision=reply.revision, reason=reply.error)
         if reply.capacity:
-            if reply.revision == self._routes.serving(function).revision:
-                self._start_refused(function.id, NoCapacity(reply.error))
-            else:
-                self.room.refused(function.id)
+            self._start_refused(function, reply.revision, NoCapacity(reply.error))
             return
         self.newest.break_promise(function.id)
         self._backoff.failed(function.id, reply.revision, reply.error, reply.console_tail)
@@ -199,12 +205,20 @@ class Provisioner:
         error.retry_after_s = math.ceil(trouble.pause_s) if trouble is not None else None
         self._fail(function.id, error)
 
-    def _start_refused(self, function_id: str, error: AetherError) -> None:
-        """Nobody took a start, or its job could not be put into the queue."""
-        self.room.refused(function_id)
-        function = self._routes.find(function_id)
-        if function is None or self._has_any(function):
+    def _start_not_sent(self, job: ProvisionJob, error: AetherError) -> None:
+        """It could not be placed, or its job not be put into the queue."""
+        function = self._routes.find(job.function_id)
+        if function is None:
             return
-        self.room.missing[function_id] = 1
+        if isinstance(error, NoCapacity):
+            error = self.room.none_for(function)
+        self._start_refused(function, job.revision, error)
+
+    def _start_refused(self, function: FunctionConfig, revision: int, error: AetherError) -> None:
+        """Nobody took a start."""
+        self.room.refused(function.id)
+        if revision != self._routes.serving(function).revision or self._has_any(function):
+            return
+        self.room.missing[function.id] = 1
         if not (isinstance(error, NoCapacity) and self.room.can_be_made(function)):
-            self._fail(function_id, error)
+            self._fail(function.id, error)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from aether.domain.errors import NoCapacity
 from aether.domain.function import FunctionConfig, Version
-from aether.domain.memory import why_no_room
+from aether.domain.placement import Want
+from aether.gateway.placing import Placing
 from aether.gateway.routes import RouteTable
 from aether.ports.clock import Clock
 
@@ -18,8 +19,9 @@ of its room meanwhile: they do once a second, and when an instance came or went.
 class Room:
     """What workers say they have, and what they turned out not to have."""
 
-    def __init__(self, routes: RouteTable, clock: Clock) -> None:
+    def __init__(self, routes: RouteTable, placing: Placing, clock: Clock) -> None:
         self._routes = routes
+        self._placing = placing
         self._clock = clock
         self._full_until_s: dict[str, float] = {}
         self.missing: dict[str, int] = {}
@@ -34,7 +36,7 @@ class Room:
             if self._clock.monotonic() < until_s:
                 return False
             del self._full_until_s[function.id]
-        return self._routes.has_room((version or self._routes.serving(function)).memory_mb)
+        return self._placing.has_room(version or self._routes.serving(function))
 
     def refused(self, function_id: str) -> None:
         """A start of it was not taken."""
@@ -51,14 +53,5 @@ class Room:
 
     def none_for(self, function: FunctionConfig, version: Version | None = None) -> NoCapacity:
         """What to say where there is none for that version, or the one that serves."""
-        if not self._routes.workers:
-            return NoCapacity("no worker is there to start an instance", hint="start a worker")
-        if all(worker.draining for worker in self._routes.workers.values()):
-            return NoCapacity("every worker drains, and starts nothing any more", hint="start a worker")
-        memory_mib = (version or self._routes.serving(function)).memory_mb
-        reasons = (why_no_room(worker, memory_mib) for worker in self._routes.workers.values())
-        why = "; ".join(reason for reason in reasons if reason is not None)
-        return NoCapacity(
-            f"no worker has room for an instance of {function.name}" + (f": {why}" if why else ""),
-            hint="add a worker, or lower memory_mb of the function",
-        )
+        wanted = version or self._routes.serving(function)
+        return self._placing.none_for(function.name, Want(wanted.memory_mb, wanted.runtime))

@@ -12,7 +12,9 @@ from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig, Version
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.memory import why_no_room
+from aether.domain.placement import may_take
 from aether.domain.worker import Worker
+from aether.gateway.holders import Holders
 from aether.gateway.names import Names
 from aether.gateway.places import Places, Slot
 from aether.gateway.rollouts import Rollouts
@@ -35,6 +37,8 @@ class RouteTable:
         """Called with a function's id whenever its configuration or its instances changed."""
         self.on_ready: Callable[[FunctionConfig], None] = lambda _function: None
         """Called when an instance of a function's newest version is ready."""
+        self.on_foreign: Callable[[str], None] = lambda _function_id: None
+        """Called with a function's id when an instance appears that tells no revision."""
         self.on_worker: Callable[[Worker], None] = lambda _worker: None
         """Called with a worker's heartbeat."""
         self.on_worker_gone: Callable[[str], None] = lambda _worker_id: None
@@ -42,6 +46,9 @@ class RouteTable:
         """Called when an instance drains, or has gone: it is to get no request any more."""
         self.loaded = asyncio.Event()
         self.workers: dict[str, Worker] = {}
+        self.unreachable: dict[str, str] = {}
+        """Workers whose instances can't be called from here, and why."""
+        self.holders = Holders()
         self.revision = 0
         self._slots: dict[str, dict[str, Slot]] = {}
         self._places: dict[str, Places] = {}
@@ -103,8 +110,8 @@ class RouteTable:
         return 0 if places is None else places.ready
 
     def has_room(self, memory_mib: int) -> bool:
-        """Whether any worker says it could start such an instance."""
-        return any(why_no_room(worker, memory_mib) is None for worker in self.workers.values())
+        """Whether any worker says it could start such an instance, or might without saying so."""
+        return any(why_no_room(w, memory_mib) is None or may_take(w) for w in self.workers.values())
 
     # How it is kept current
 
@@ -171,11 +178,15 @@ class RouteTable:
         slot = slots.get(instance.instance_id)
         if slot is None:
             slots[instance.instance_id] = Slot(instance)
+            if instance.revision is None:
+                self.on_foreign(instance.function_id)
         else:
             slot.renew(instance)
         if instance.status is InstanceStatus.DRAINING:
             self.on_leaving(instance)
         function = self._functions.get(instance.function_id)
+        if function is not None:
+            self.holders.saw(function, instance)
         if function is not None and function.version.revision == instance.revision:
             self.rollouts.ready(function)
             self.on_ready(function)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -321,7 +322,11 @@ class TestAbsence:
 
         await within(5, told())
         taken, reply, update = await within(5, asyncio.gather(*waiting))
-        assert (taken.job.request_id, reply, update) == ("req-3", a_reply(), "fn-1")
+        assert (taken.job.request_id, reply, update) == (
+            "req-3",
+            replace(a_reply(), worker_id="wrk-1"),
+            "fn-1",
+        )
         await taken.done()
         assert await queue.depth() == 0
         assert await clients.commands.keys("aether:jobs:taken:*") == []

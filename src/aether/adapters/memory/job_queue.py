@@ -45,7 +45,7 @@ class MemoryJobQueue:
     async def take(self, worker_id: str) -> Claim:
         # One turn of the loop first: a worker that gives back and takes again lets others go before it.
         await asyncio.sleep(0)
-        while (claim := self._next(worker_id) or self._next(SHARED)) is None:
+        while (claim := self._next(worker_id, worker_id) or self._next(SHARED, worker_id)) is None:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting[waiter] = worker_id
             try:
@@ -77,15 +77,17 @@ class MemoryJobQueue:
     def _size(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
 
-    def _next(self, worker_id: str | None) -> _MemoryClaim | None:
-        queue = self._queues.get(worker_id)
+    def _next(self, name: str | None, worker_id: str) -> _MemoryClaim | None:
+        """Out of the queue of that name, for that worker."""
+        queue = self._queues.get(name)
         while queue:
             queued = queue.popleft()
             if not queue:
-                del self._queues[worker_id]
+                del self._queues[name]
             remaining_ms = int((queued.expires_at_s - self._clock.monotonic()) * 1000)
             if remaining_ms > 0:
-                return _MemoryClaim(self, queued, replace(queued.job, remaining_ms=remaining_ms))
+                job = replace(queued.job, remaining_ms=remaining_ms)
+                return _MemoryClaim(self, worker_id, queued, job)
         return None
 
     def _wake(self, worker_id: str | None) -> None:
@@ -98,8 +100,9 @@ class MemoryJobQueue:
 class _MemoryClaim:
     """Implements `aether.ports.job_queue.Claim`."""
 
-    def __init__(self, queue: MemoryJobQueue, queued: _Queued, job: ProvisionJob) -> None:
+    def __init__(self, queue: MemoryJobQueue, worker_id: str, queued: _Queued, job: ProvisionJob) -> None:
         self._queue = queue
+        self._worker_id = worker_id
         self._queued = queued
         self._job = job
         self._open = True
@@ -112,7 +115,7 @@ class _MemoryClaim:
         return self._open
 
     async def reply(self, reply: JobReply) -> None:
-        self._queue.publish_reply(self._job.reply_to, reply)
+        self._queue.publish_reply(self._job.reply_to, replace(reply, worker_id=self._worker_id))
 
     async def done(self) -> None:
         self._open = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from aether.adapters.redis.owner import Owner
 from aether.domain.errors import StoreUnavailable
@@ -39,7 +40,8 @@ class RedisClaim:
 
     async def reply(self, reply: JobReply) -> None:
         if self._job.reply_to:
-            await self._owner.tell(lambda: self._send(self._job.reply_to, reply))
+            told = replace(reply, worker_id=self._owner.worker_id)
+            await self._owner.tell(lambda: self._send(self._job.reply_to, told))
 
     async def done(self) -> None:
         if self._open:
