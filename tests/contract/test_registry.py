@@ -16,8 +16,8 @@ from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig, Limits, Version
 from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance, InstanceStatus
-from aether.domain.worker import InstanceLoad, Worker
-from aether.ports.registry import View, config_key, gateway_key, instance_key, worker_key
+from aether.domain.worker import DrainWish, InstanceLoad, Worker
+from aether.ports.registry import View, config_key, drain_key, gateway_key, instance_key, worker_key
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -223,13 +223,74 @@ class RegistryContract:
         await before.put_instance(an_instance("inst-1"))
         await before.put_instance(an_instance("inst-2"))
         after = await registry.lease("wrk-1")
-        await after.put_worker(a_worker())
+        assert await after.take_worker(a_worker()) is None
         await after.put_instance(an_instance("inst-1"))
         await before.close()
         kept = {worker_key("wrk-1"), instance_key("fn-1", "inst-1")}
         assert set((await registry.view()).entries) == kept
         await after.close()
         assert (await registry.view()).entries == {}
+
+    async def test_an_id_that_another_home_has_is_not_taken_and_one_of_the_same_home_is(self, registry):
+        mine, rival, again = [await registry.lease("wrk-1") for _ in range(3)]
+        record = a_worker(home="here")
+        assert await mine.take_worker(record) is None
+        view = await registry.view()
+        assert await rival.take_worker(a_worker(home="elsewhere")) == record
+        await rival.put_worker(a_worker(home="elsewhere"))
+        assert await registry.view() == view
+        async with aclosing(registry.watch(view.revision)) as watch:
+            assert await again.take_worker(a_worker(home="here", load=1)) is None
+            [change] = await next_changes(watch, 1)
+            assert change.value == a_worker(home="here", load=1), "it is never gone in between"
+            await mine.put_worker(a_worker(home="here", load=2))
+            await mine.close()
+            await again.put_worker(a_worker(home="here", load=3))
+            [change] = await next_changes(watch, 1)
+            assert change.value == a_worker(home="here", load=3)
+        await again.close()
+        assert (await registry.view()).entries == {}
+
+    async def test_only_the_first_instance_of_a_request_is_put(self, registry):
+        mine, other = await registry.lease("wrk-1"), await registry.lease("wrk-2")
+        assert await mine.put_first(an_instance("inst-1"), "req-1") == "inst-1"
+        assert await other.put_first(an_instance("inst-2", worker_id="wrk-2"), "req-1") == "inst-1"
+        assert await other.put_first(an_instance("inst-3", worker_id="wrk-2"), "req-2") == "inst-3"
+        assert await mine.put_first(an_instance("inst-1"), "req-1") == "inst-1", "it was so before"
+        keys = {instance_key("fn-1", "inst-1"), instance_key("fn-1", "inst-3")}
+        assert set((await registry.view()).entries) == keys
+        await mine.remove_instance("fn-1", "inst-1")
+        assert await other.put_first(an_instance("inst-4", worker_id="wrk-2"), "req-1") == "inst-1"
+        await mine.release_request("req-1")
+        await mine.release_request("req-1")
+        assert await other.put_first(an_instance("inst-5", worker_id="wrk-2"), "req-1") == "inst-5"
+        await other.close()
+        assert await mine.put_first(an_instance("inst-6"), "req-2") == "inst-6", "the other's lease is over"
+
+    async def test_many_at_once_make_one_first(self, registry):
+        leases = [await registry.lease(f"wrk-{number}") for number in range(5)]
+
+        async def put(number):
+            return await leases[number % 5].put_first(an_instance(f"inst-{number}"), "req-1")
+
+        firsts = await asyncio.gather(*(put(number) for number in range(20)))
+        assert len(set(firsts)) == 1
+        assert set((await registry.view()).entries) == {instance_key("fn-1", firsts[0])}
+
+    async def test_a_wish_to_drain_goes_with_the_worker_it_is_for(self, registry):
+        wish = DrainWish("wrk-1", NOW)
+        assert not await registry.ask_to_drain(wish)
+        lease = await registry.lease("wrk-1")
+        await lease.put_worker(a_worker())
+        view = await registry.view()
+        async with aclosing(registry.watch(view.revision)) as watch:
+            assert await registry.ask_to_drain(wish)
+            [change] = await next_changes(watch, 1)
+        assert (change.key, change.value) == (drain_key("wrk-1"), wish)
+        await lease.put_worker(a_worker(draining=True))
+        await lease.close()
+        assert (await registry.view()).entries == {}
+        assert not await registry.ask_to_drain(wish)
 
     async def test_status_changes_alone_and_stays_with_the_lease(self, registry):
         lease = await registry.lease("wrk-1")

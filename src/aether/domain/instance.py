@@ -31,6 +31,8 @@ class Instance:
     accel: str = ""
     drain_until: datetime | None = None
     """When a draining one cuts what still runs."""
+    restarting: bool = False
+    """It drains because its worker restarts: it comes back as ready."""
     tls: bool = False
     """Its proxy speaks TLS, and asks for a certificate of the cluster's; a foreign worker's does not."""
     keyed: bool = False

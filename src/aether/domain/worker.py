@@ -62,3 +62,17 @@ class Worker:
     """It has no more than so many at once; 0 for as many as its memory allows."""
     limits: str = ""
     """How its host holds instances to their memory and processors; `none`, if it does not."""
+    port: int = 0
+    """Of its own `/healthz`, `/readyz` and `/metrics`; 0 where it has none."""
+    home: str = ""
+    """A random id kept in its data directory: the same after a restart, another for a rival of the same id."""
+    restarting: bool = False
+    """It ends and leaves its instances to its next process: it is expected back."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainWish:
+    """`/aether/drains/{worker_id}`: somebody wishes that a worker hands over what it has, and ends."""
+
+    worker_id: str
+    asked_at: datetime

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 
 from aether.domain.function import FunctionConfig
 from aether.domain.instance import InstanceStatus
+from aether.domain.worker import DrainWish
 from aether.gateway.routes import RouteTable
 from aether.ports.election import Fence
 from aether.ports.feed import Feed
@@ -38,6 +39,9 @@ class SettledRegistry:
         self, function_id: str, instance_id: str, status: InstanceStatus, fence: Fence | None = None
     ) -> bool:
         return await self._registry.set_status(function_id, instance_id, status, fence)
+
+    async def ask_to_drain(self, wish: DrainWish) -> bool:
+        return await self._registry.ask_to_drain(wish)
 
     async def view(self) -> View:
         return await self._registry.view()

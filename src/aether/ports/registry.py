@@ -8,11 +8,11 @@ from typing import Protocol
 from aether.domain.function import FunctionConfig
 from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance, InstanceStatus
-from aether.domain.worker import Worker
+from aether.domain.worker import DrainWish, Worker
 from aether.ports.election import Fence
 from aether.ports.feed import Feed
 
-Entry = Worker | Instance | FunctionConfig | GatewayRecord
+Entry = Worker | Instance | FunctionConfig | GatewayRecord | DrainWish
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,30 @@ class Lease(Protocol):
         """Of the holder, which may be a gateway."""
         ...
 
-    async def put_worker(self, worker: Worker) -> None: ...
+    async def take_worker(self, worker: Worker) -> Worker | None:
+        """Put the record of a worker that begins; None, or the record of another `home` that has its id.
+
+        What an earlier process of the same home left is replaced. Raises StoreUnavailable when the engine
+        is away.
+        """
+        ...
+
+    async def put_worker(self, worker: Worker) -> None:
+        """Nothing is put where another lease has the id, as after one's own was lost: the watch tells."""
+        ...
 
     async def put_instance(self, instance: Instance) -> None: ...
+
+    async def put_first(self, instance: Instance, request_id: str) -> str:
+        """Put an instance if it is the first for that request; the id of the one that is.
+
+        Waits while the engine is away: nobody is to see a later one, not for a moment.
+        """
+        ...
+
+    async def release_request(self, request_id: str) -> None:
+        """No later one can come for it any more. Idempotent."""
+        ...
 
     async def put_gateway(self, gateway: GatewayRecord) -> None: ...
 
@@ -85,6 +106,10 @@ class Registry(Protocol):
         """
         ...
 
+    async def ask_to_drain(self, wish: DrainWish) -> bool:
+        """Noted for as long as that worker's lease lives; False if there is no such worker."""
+        ...
+
     async def view(self) -> View: ...
 
     def watch(self, after_revision: int) -> Feed[Change]:
@@ -106,3 +131,7 @@ def config_key(function_id: str) -> str:
 
 def gateway_key(gateway_id: str) -> str:
     return f"/aether/gateways/{gateway_id}"
+
+
+def drain_key(worker_id: str) -> str:
+    return f"/aether/drains/{worker_id}"

@@ -11,23 +11,32 @@ from aether.adapters.json_form import JsonForm
 from aether.domain.function import FunctionConfig
 from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance
-from aether.domain.worker import Worker
-from aether.ports.registry import Entry, config_key, gateway_key, instance_key, worker_key
+from aether.domain.worker import DrainWish, Worker
+from aether.ports.registry import Entry, config_key, drain_key, gateway_key, instance_key, worker_key
 
 log = structlog.get_logger()
 
-PREFIXES = ("/aether/gateways/", "/config/functions/", "/functions/", "/workers/")
-FIRST, END = "/aether/gateways/", "/workers0"
+PREFIXES = ("/aether/drains/", "/aether/gateways/", "/config/functions/", "/functions/", "/workers/")
+FIRST, END = "/aether/drains/", "/workers0"
 """All of them lie between: one watch sees them in order, and passes over what else lies there."""
+CLAIMS = "/aether/claims/"
+"""Which instance is the first for a request. Before `FIRST`: no watch is told, for only workers ask."""
 
 _WORKER = re.compile(r"/workers/([^/]+)")
 _INSTANCE = re.compile(r"/functions/([^/]+)/instances/([^/]+)")
 _GATEWAY = re.compile(r"/aether/gateways/([^/]+)")
+_DRAIN = re.compile(r"/aether/drains/([^/]+)")
 _CONFIG = re.compile(r"/config/functions/([^/]+)")
 _NEVER = "1970-01-01T00:00:00Z"
 _PORTS = range(1, 1 << 16)
 
-_Form: TypeAlias = JsonForm[Worker] | JsonForm[Instance] | JsonForm[FunctionConfig] | JsonForm[GatewayRecord]
+_Form: TypeAlias = (
+    JsonForm[Worker]
+    | JsonForm[Instance]
+    | JsonForm[FunctionConfig]
+    | JsonForm[GatewayRecord]
+    | JsonForm[DrainWish]
+)
 
 WORKER = JsonForm(
     Worker,
@@ -38,6 +47,7 @@ WORKER = JsonForm(
 INSTANCE = JsonForm(Instance, absent={"worker_id": "", "internal_ip": "", "started_at": _NEVER})
 CONFIG = JsonForm(FunctionConfig, absent={"limits": {}})
 GATEWAY = JsonForm(GatewayRecord, absent={"hostname": "", "version": "", "last_heartbeat": _NEVER})
+DRAIN = JsonForm(DrainWish, absent={"asked_at": _NEVER})
 
 
 def key_of(entry: Entry) -> str:
@@ -50,6 +60,8 @@ def key_of(entry: Entry) -> str:
             return config_key(entry.id)
         case GatewayRecord():
             return gateway_key(entry.id)
+        case DrainWish():
+            return drain_key(entry.worker_id)
 
 
 def is_ours(key: str) -> bool:
@@ -80,6 +92,8 @@ def dump(entry: Entry) -> bytes:
             return CONFIG.dump(entry)
         case GatewayRecord():
             return GATEWAY.dump(entry)
+        case DrainWish():
+            return DRAIN.dump(entry)
 
 
 def _form(key: str) -> _Form | None:
@@ -89,6 +103,8 @@ def _form(key: str) -> _Form | None:
         return INSTANCE
     if _GATEWAY.fullmatch(key):
         return GATEWAY
+    if _DRAIN.fullmatch(key):
+        return DRAIN
     return CONFIG if _CONFIG.fullmatch(key) else None
 
 

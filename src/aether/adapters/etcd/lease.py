@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
-from aether.adapters.etcd.answers import NOT_FOUND, Refused
-from aether.adapters.etcd.entries import dump, key_of
+from aether.adapters.etcd.answers import NOT_FOUND, Refused, plain, text
+from aether.adapters.etcd.entries import WORKER, dump, key_of
 from aether.adapters.etcd.json_gateway import JsonGateway
 from aether.adapters.etcd.wanted import Wanted
+from aether.adapters.etcd.writes import Claim, How, taking
 from aether.domain.errors import StoreUnavailable
 from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance
@@ -57,8 +59,54 @@ class EtcdLease:
     def worker_id(self) -> str:
         return self._worker_id
 
+    async def take_worker(self, worker: Worker) -> Worker | None:
+        key = key_of(worker)
+        while True:
+            there = await self._taken(key, dump(worker))
+            if there is None:
+                self._wanted.written(key, dump(worker))
+                return None
+            try:
+                holder = WORKER.load(plain(there.get("value", "")))
+            except ValueError:
+                holder = None
+            if holder is not None and holder.home != worker.home:
+                return holder
+            # An earlier process of the same home, or garbage.
+            if await self._replaced(there, dump(worker)):
+                self._wanted.written(key, dump(worker))
+                return None
+
+    async def _taken(self, key: str, value: bytes) -> dict[str, Any] | None:
+        """What was there instead; None when it is put."""
+        answer = await self._gateway.call("kv/txn", taking(key, text(value), self._id))
+        if answer.get("succeeded"):
+            return None
+        inner = answer["responses"][0]["response_txn"]
+        if inner.get("succeeded"):
+            return None
+        kvs = inner["responses"][0]["response_range"].get("kvs")
+        return dict(kvs[0]) if kvs else None
+
+    async def _replaced(self, there: Mapping[str, Any], value: bytes) -> bool:
+        """False if it has changed since."""
+        unchanged = {"target": "MOD", "key": there["key"], "mod_revision": there["mod_revision"]}
+        put = {"key": there["key"], "value": text(value), "lease": self._id}
+        answer = await self._gateway.call(
+            "kv/txn", {"compare": [unchanged], "success": [{"request_put": put}]}
+        )
+        return bool(answer.get("succeeded"))
+
     async def put_worker(self, worker: Worker) -> None:
-        await self._want(key_of(worker), dump(worker))
+        await self._want(key_of(worker), dump(worker), How.IF_OURS)
+
+    async def put_first(self, instance: Instance, request_id: str) -> str:
+        claim = Claim(request_id, instance.instance_id, self._worker_id)
+        return await self._want(key_of(instance), dump(instance), claim=claim)
+
+    async def release_request(self, request_id: str) -> None:
+        if self._open:
+            await self._want(Claim(request_id, "", "").key, None)
 
     async def put_instance(self, instance: Instance) -> None:
         await self._want(key_of(instance), dump(instance))
@@ -87,12 +135,18 @@ class EtcdLease:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._wanted.give_up(self._closed())
 
-    async def _want(self, key: str, value: bytes | None) -> None:
+    async def _want(
+        self,
+        key: str,
+        value: bytes | None,
+        how: How = How.WHATEVER_IS_THERE,
+        claim: Claim | None = None,
+    ) -> str:
         if not self._open:
             raise self._closed()
-        written = self._wanted.want(key, value)
+        written = self._wanted.want(key, value, how, claim)
         self._wake.set()
-        await asyncio.shield(written)
+        return await asyncio.shield(written)
 
     def _closed(self) -> StoreUnavailable:
         return StoreUnavailable(f"the lease of {self._worker_id} is closed", component="worker")

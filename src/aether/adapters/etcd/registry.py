@@ -15,9 +15,10 @@ from aether.adapters.etcd.watch import EtcdWatch
 from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig
 from aether.domain.instance import Instance, InstanceStatus
+from aether.domain.worker import DrainWish
 from aether.ports.election import Fence
 from aether.ports.feed import Feed
-from aether.ports.registry import Change, Entry, Lease, View, config_key, instance_key
+from aether.ports.registry import Change, Entry, Lease, View, config_key, drain_key, instance_key, worker_key
 
 LEASE_TTL_S = 10
 """Source: the wire contract."""
@@ -71,6 +72,22 @@ class EtcdRegistry:
             done, stands = await self._replace(kv, {**json.loads(raw), "status": status}, fence)
             if done or not stands:
                 return done
+
+    async def ask_to_drain(self, wish: DrainWish) -> bool:
+        """Under the worker's own lease, so that it goes with that."""
+        key = text(worker_key(wish.worker_id))
+        while True:
+            kvs = (await self._gateway.call("kv/range", {"key": key})).get("kvs")
+            lease = str(kvs[0].get("lease", "0")) if kvs else "0"
+            if lease == "0":
+                return False
+            still = {"target": "LEASE", "key": key, "lease": lease}
+            put = {"key": text(drain_key(wish.worker_id)), "value": text(dump(wish)), "lease": lease}
+            answer = await self._gateway.call(
+                "kv/txn", {"compare": [still], "success": [{"request_put": put}]}
+            )
+            if answer.get("succeeded"):
+                return True
 
     async def view(self) -> View:
         self._history = await history.begun(self._gateway)

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
 from aether.adapters.etcd.answers import NOT_FOUND, Refused, text
 from aether.adapters.etcd.json_gateway import JsonGateway
+from aether.adapters.etcd.writes import Claim, How, Write, first_of, operation
 from aether.domain.errors import StoreUnavailable
 
 log = structlog.get_logger()
 
 AT_ONCE = 100
 """Writes in one transaction; etcd's own limit is 128."""
-
-
-@dataclass(slots=True)
-class _Write:
-    again: bool = False
-    """Put back after the lease was lost: only where nothing has taken its place."""
-    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    def end(self, error: Exception | None = None) -> None:
-        if self.done.done():
-            return
-        if error is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(error)
-            self.done.exception()  # not an error if nobody waits for it
 
 
 class Wanted:
@@ -41,26 +26,37 @@ class Wanted:
         self._gateway = gateway
         self._values: dict[str, str] = {}
         """As the gateway takes values."""
-        self._unwritten: dict[str, _Write] = {}
+        self._unwritten: dict[str, Write] = {}
 
     def __len__(self) -> int:
         return len(self._values)
 
-    def want(self, key: str, value: bytes | None) -> asyncio.Future[None]:
-        """None for no entry. Done when it is written, or when etcd turned out to be away: then it will be."""
+    def want(
+        self, key: str, value: bytes | None, how: How = How.WHATEVER_IS_THERE, claim: Claim | None = None
+    ) -> asyncio.Future[str]:
+        """None for no entry. Done when it is written, or when etcd turned out to be away: then it will be.
+
+        With a claim only when it is written, or was not because another instance has the claim.
+        """
         if value is None:
             self._values.pop(key, None)
         else:
             self._values[key] = text(value)
         write = self._unwritten.get(key)
-        if write is None or write.again:
-            write = self._unwritten[key] = _Write()
+        if write is not None and write.claim is not None:
+            write.end(StoreUnavailable("given up before it was written", component="registry"))
+        if write is None or write.how is How.AGAIN or write.claim is not None:
+            write = self._unwritten[key] = Write(how, claim)
         return write.done
+
+    def written(self, key: str, value: bytes) -> None:
+        """By somebody else, under the same lease: to be put again where that is lost."""
+        self._values[key] = text(value)
 
     def want_again(self) -> None:
         """Under a new lease: what was written went with the old one."""
         for key in self._values:
-            self._unwritten.setdefault(key, _Write(again=True))
+            self._unwritten.setdefault(key, Write(How.AGAIN))
 
     async def write(self, lease_id: str) -> None:
         """All that waits. Raises StoreUnavailable, and Refused when the lease is gone; it waits on then."""
@@ -73,10 +69,10 @@ class Wanted:
             write.end(error)
         self._unwritten.clear()
 
-    async def _write_some(self, batch: dict[str, _Write], lease_id: str) -> None:
-        operations = [self._operation(key, write.again, lease_id) for key, write in batch.items()]
+    async def _write_some(self, batch: dict[str, Write], lease_id: str) -> None:
+        operations = [operation(key, self._values.get(key), write, lease_id) for key, write in batch.items()]
         try:
-            await self._gateway.call("kv/txn", {"success": operations})
+            answer = await self._gateway.call("kv/txn", {"success": operations})
         except asyncio.CancelledError:
             self._unwritten = {**batch, **self._unwritten}
             raise
@@ -86,15 +82,33 @@ class Wanted:
                 raise
             await self._write_singly(batch, lease_id, refused)
         except StoreUnavailable:
-            for key, write in batch.items():
-                self._unwritten.setdefault(key, _Write(write.again))
-                write.end()
+            self._wait_on(batch)
             raise
         else:
-            for write in batch.values():
-                write.end()
+            self._ended(batch, answer["responses"])
 
-    async def _write_singly(self, batch: dict[str, _Write], lease_id: str, refused: Refused) -> None:
+    def _ended(self, batch: dict[str, Write], answers: Sequence[dict[str, Any]]) -> None:
+        for (key, write), answer in zip(batch.items(), answers, strict=True):
+            if write.claim is None or "response_txn" not in answer:
+                write.end()
+                continue
+            first = first_of(write.claim, answer)
+            if first == write.claim.instance_id:
+                self._values[write.claim.key] = write.claim.value
+            elif key not in self._unwritten:
+                self._values.pop(key, None)
+            write.end(first)
+
+    def _wait_on(self, batch: dict[str, Write]) -> None:
+        """They will be written; nobody waits for that, but for who has a claim."""
+        for key, write in batch.items():
+            if write.claim is None:
+                self._unwritten.setdefault(key, Write(write.how))
+                write.end()
+            elif self._unwritten.setdefault(key, write) is not write:
+                write.end(StoreUnavailable("given up before it was written", component="registry"))
+
+    async def _write_singly(self, batch: dict[str, Write], lease_id: str, refused: Refused) -> None:
         """One that etcd will not have must not keep the others out."""
         if len(batch) > 1:
             # Those that come after a failure wait on, like the one that fails.
@@ -108,13 +122,3 @@ class Wanted:
         log.error("entry refused by the registry", key=key, reason=refused.message)
         self._values.pop(key, None)
         write.end(refused)
-
-    def _operation(self, key: str, again: bool, lease_id: str) -> dict[str, Any]:
-        value = self._values.get(key)
-        if value is None:
-            return {"request_delete_range": {"key": text(key)}}
-        put = {"request_put": {"key": text(key), "value": value, "lease": lease_id}}
-        if not again:
-            return put
-        absent = {"target": "CREATE", "key": text(key), "create_revision": "0"}
-        return {"request_txn": {"compare": [absent], "success": [put]}}

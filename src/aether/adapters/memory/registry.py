@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Self
 
+from aether.adapters.memory.history_watch import HistoryWatch
 from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig
 from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance, InstanceStatus
-from aether.domain.worker import Worker
+from aether.domain.worker import DrainWish, Worker
 from aether.ports.election import Fence
 from aether.ports.feed import Feed
 from aether.ports.registry import (
@@ -20,6 +18,7 @@ from aether.ports.registry import (
     Lease,
     View,
     config_key,
+    drain_key,
     gateway_key,
     instance_key,
     worker_key,
@@ -38,7 +37,9 @@ class MemoryRegistry:
         self.fences: dict[str, str] = {}
         """Of elections, by key."""
         self._owners: dict[str, _MemoryLease] = {}
-        self._watches: set[_Watch] = set()
+        self.firsts: dict[str, str] = {}
+        """By request, which instance is the first."""
+        self._watches: set[HistoryWatch] = set()
 
     async def lease(self, worker_id: str) -> Lease:
         return _MemoryLease(self, worker_id)
@@ -62,11 +63,18 @@ class MemoryRegistry:
             self.record(key, replace(current, status=status), self._owners.get(key))
         return True
 
+    async def ask_to_drain(self, wish: DrainWish) -> bool:
+        owner = self._owners.get(worker_key(wish.worker_id))
+        if owner is None:
+            return False
+        self.record(drain_key(wish.worker_id), wish, owner)
+        return True
+
     async def view(self) -> View:
         return View(self._revision, dict(self._entries))
 
     def watch(self, after_revision: int) -> Feed[Change]:
-        watch = _Watch(self.changes_after, after_revision, self._watches.discard)
+        watch = HistoryWatch(self.changes_after, after_revision, self._watches.discard)
         self._watches.add(watch)
         return watch
 
@@ -85,6 +93,14 @@ class MemoryRegistry:
             del self._changes[: self._history]
         for watch in self._watches:
             watch.wake()
+
+    def worker_of_another(self, worker_id: str, lease: _MemoryLease) -> Worker | None:
+        """The record under that id, where another lease holds it."""
+        key = worker_key(worker_id)
+        there = self._entries.get(key)
+        if self._owners.get(key) is lease or not isinstance(there, Worker):
+            return None
+        return there
 
     def owned_by(self, lease: _MemoryLease) -> list[str]:
         return [key for key, owner in self._owners.items() if owner is lease]
@@ -109,13 +125,34 @@ class _MemoryLease:
         self._registry = registry
         self._worker_id = worker_id
         self._open = True
+        self._requests: set[str] = set()
 
     @property
     def worker_id(self) -> str:
         return self._worker_id
 
-    async def put_worker(self, worker: Worker) -> None:
+    async def take_worker(self, worker: Worker) -> Worker | None:
+        there = self._registry.worker_of_another(worker.id, self)
+        if there is not None and there.home != worker.home:
+            return there
         self._put(worker_key(worker.id), worker)
+        return None
+
+    async def put_worker(self, worker: Worker) -> None:
+        if self._registry.worker_of_another(worker.id, self) is None:
+            self._put(worker_key(worker.id), worker)
+
+    async def put_first(self, instance: Instance, request_id: str) -> str:
+        first = self._registry.firsts.setdefault(request_id, instance.instance_id)
+        if first == instance.instance_id:
+            self._requests.add(request_id)
+            await self.put_instance(instance)
+        return first
+
+    async def release_request(self, request_id: str) -> None:
+        if request_id in self._requests:
+            self._requests.discard(request_id)
+            self._registry.firsts.pop(request_id, None)
 
     async def put_instance(self, instance: Instance) -> None:
         self._put(instance_key(instance.function_id, instance.instance_id), instance)
@@ -128,6 +165,8 @@ class _MemoryLease:
 
     async def close(self) -> None:
         self._open = False
+        for request_id in list(self._requests):
+            await self.release_request(request_id)
         for key in self._registry.owned_by(self):
             self._registry.record(key, None)
 
@@ -135,40 +174,3 @@ class _MemoryLease:
         if not self._open:
             raise StoreUnavailable(f"the lease of {self._worker_id} is closed", component="worker")
         self._registry.record(key, entry, self)
-
-
-class _Watch:
-    """Implements `aether.ports.feed.Feed`: a place in the registry's history."""
-
-    def __init__(
-        self,
-        changes_after: Callable[[int], Change | None],
-        revision: int,
-        on_close: Callable[[_Watch], None],
-    ) -> None:
-        self._changes_after = changes_after
-        self._revision = revision
-        self._on_close = on_close
-        self._changed = asyncio.Event()
-        self._closed = False
-
-    def wake(self) -> None:
-        self._changed.set()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Change:
-        while not self._closed:
-            change = self._changes_after(self._revision)
-            if change is not None:
-                self._revision = change.revision
-                return change
-            self._changed.clear()
-            await self._changed.wait()
-        raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        self._closed = True
-        self._on_close(self)
-        self._changed.set()
