@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from aether.cli.failures import Refused
@@ -21,32 +21,48 @@ MACHINES = "vms"
 
 
 @contextmanager
-def locked(data_dir: Path) -> Iterator[None]:
+def locked(data_dir: Path, role: str = "") -> Iterator[None]:
     """Make the directory if there is none, and keep every other platform out of it meanwhile.
 
-    Raises Refused when one is there already. The lock goes with the process, however it ends.
+    A gateway and a worker may share one: they are kept from their own kind, by `role`, and from a whole
+    platform. Raises Refused when one is there already. A lock goes with the process, however it ends.
     """
     try:
         data_dir.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-        descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, KEY_MODE)
     except OSError as error:
-        raise Refused(
-            f"The data directory {data_dir} can't be used: {error.strerror}.",
-            hint="Give another: --data-dir DIR",
-        ) from error
+        raise _unusable(data_dir, error) from error
+    own = _lock(data_dir, f"{role}.lock", role, fcntl.LOCK_EX) if role else nullcontext()
+    with _lock(data_dir, "lock", "platform", fcntl.LOCK_SH if role else fcntl.LOCK_EX), own:
+        yield
+
+
+@contextmanager
+def _lock(data_dir: Path, name: str, what: str, how: int) -> Iterator[None]:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(data_dir / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, KEY_MODE)
+    except OSError as error:
+        raise _unusable(data_dir, error) from error
+    try:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(descriptor, 32, 0).decode().strip()
+            raise Refused(
+                f"Another {what} (process {owner}) already runs on {data_dir}.",
+                hint="Stop it, or give this one a directory of its own: --data-dir DIR",
+            ) from None
         os.truncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
-    except BlockingIOError:
-        owner = os.pread(descriptor, 32, 0).decode().strip()
-        raise Refused(
-            f"Another platform (process {owner}) already runs on {data_dir}.",
-            hint="Stop it, or give this one a directory of its own: --data-dir DIR",
-        ) from None
     finally:
         os.close(descriptor)
+
+
+def _unusable(data_dir: Path, error: OSError) -> Refused:
+    return Refused(
+        f"The data directory {data_dir} can't be used: {error.strerror}.",
+        hint="Give another: --data-dir DIR",
+    )
 
 
 @contextmanager

@@ -4,7 +4,8 @@ CommandFailed
 ├── Refused           1   the platform said no, or what was given can't be used
 ├── WrongUsage        2   options or arguments make no sense
 ├── Unreachable       3   nothing that speaks our API answers at the URL
-└── FunctionAnswered  4   `invoke`: the function itself answered with status 400 or above
+├── FunctionAnswered  4   `invoke`: the function itself answered with status 400 or above
+└── StoreFailed       5   a role's store is not reached, or refuses us
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     FUNCTION_ERROR = 4
+    STORE = 5
     INTERNAL = 70
     INTERRUPTED = 130
     BROKEN_PIPE = 141
@@ -71,3 +73,7 @@ class Unreachable(CommandFailed):
 
 class FunctionAnswered(CommandFailed):
     exit_code = ExitCode.FUNCTION_ERROR
+
+
+class StoreFailed(CommandFailed):
+    exit_code = ExitCode.STORE

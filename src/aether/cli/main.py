@@ -16,13 +16,20 @@ from aether.cli.options import PLAIN
 
 EPILOGUE = """\
 Exit codes: 0 done · 1 refused by the platform · 2 wrong usage · 3 platform not reached ·
-4 the invoked function answered with an error · 130 interrupted.
+4 the invoked function answered with an error · 5 a store was not reached, or refused · 130 interrupted.
 
 Environment: AETHER_URL, AETHER_KEY, AETHER_PROFILE, AETHER_DATA_DIR; NO_COLOR turns colour off.
 """
 
 COMMANDS = (
     ("Platform", "aether.cli.up:up", "up", "Start the platform on this machine."),
+    (
+        "Platform",
+        "aether.cli.commands.gateway:gateway",
+        "gateway",
+        "Run a gateway, over stores that all share.",
+    ),
+    ("Platform", "aether.cli.commands.worker:worker", "worker", "Run a worker, list workers, or drain one."),
     ("Platform", "aether.cli.demo:demo", "demo", "Start it, deploy an example, call it, and stop again."),
     ("Platform", "aether.cli.commands.machine:setup", "setup", "Build what microVMs are made of."),
     (

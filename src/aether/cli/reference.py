@@ -82,6 +82,7 @@ MEANINGS = {
     ExitCode.USAGE: "wrong usage: an option, an argument or a setting",
     ExitCode.UNREACHABLE: "the platform was not reached, or what answers there is not Aether",
     ExitCode.FUNCTION_ERROR: "`invoke`: the function itself answered with status 400 or above",
+    ExitCode.STORE: "a role's store was not reached, or refused us",
     ExitCode.INTERNAL: "a defect of the command itself; `AETHER_DEBUG=1` shows where",
     ExitCode.INTERRUPTED: "Ctrl-C",
     ExitCode.BROKEN_PIPE: "whoever read the output went away",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aether.cli.up import url_of
+from aether.cli.announcing import url_of
 
 
 def test_urls_of_both_families_can_be_used_as_they_are():

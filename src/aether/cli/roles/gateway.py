@@ -1,0 +1,88 @@
+"""A gateway, and the management API behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from fastapi import FastAPI
+
+from aether.cli.data_dir import api_key
+from aether.cli.edge_settings import certificate, client_limits, trusted_proxies
+from aether.cli.settings import Settings
+from aether.cli.stores.opened import Stores
+from aether.gateway.api import ApiDependencies, create_api
+from aether.gateway.gateway import Gateway, GatewaySettings
+from aether.gateway.settled import SettledRegistry
+from aether.http import Neighbours
+from aether.ports.vmm import Runtime
+
+MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What a gateway's API tells of what is around it."""
+
+    runtimes: Sequence[Runtime]
+    drain_worker: Callable[[str], Awaitable[None]]
+    """Raises KeyError for one that is not there."""
+    vmm: str = ""
+    accel: str = ""
+
+
+def keys_of(settings: Settings) -> frozenset[str]:
+    """Of the management API: the one that gateways share, or one made in the data directory."""
+    return frozenset({settings.api_key.get_secret_value() or api_key(settings.data_dir)})
+
+
+def make_gateway(settings: Settings, stores: Stores, neighbours: Neighbours | None = None) -> Gateway:
+    """Raises InvalidSettings, OSError for a certificate that can't be read."""
+    return Gateway(
+        GatewaySettings(
+            host=settings.host,
+            port=settings.port,
+            api_socket=settings.sockets / "api.sock",
+            api_keys=keys_of(settings),
+            base_domain=settings.base_domain,
+            keep_invocations=timedelta(days=settings.keep_invocations_days),
+            limits=client_limits(settings),
+            certificate=certificate(settings),
+            trusted_proxies=trusted_proxies(settings),
+            drain_timeout_s=settings.drain_timeout_s,
+        ),
+        registry=stores.registry,
+        jobs=stores.jobs,
+        functions=stores.functions,
+        invocations=stores.invocations,
+        clock=stores.clock,
+        neighbours=neighbours,
+    )
+
+
+def make_api(settings: Settings, stores: Stores, gateway: Gateway, around: Around) -> FastAPI:
+    return create_api(
+        ApiDependencies(
+            functions=stores.functions,
+            code=stores.code,
+            invocations=stores.invocations,
+            logs=stores.logs,
+            registry=SettledRegistry(stores.registry, gateway.routes),
+            notifications=stores.notifications,
+            clock=stores.clock,
+            runtimes=around.runtimes,
+            work_dir=settings.data_dir / "work",
+            api_keys=keys_of(settings) if settings.auth == "on" else None,
+            drain_worker=around.drain_worker,
+            rollout=lambda function: gateway.activator.rollout(function.to_config()),
+            start=lambda function: gateway.activator.start_newest(function.to_config()),
+            rolled_out=gateway.routes.rolled_out,
+            not_ready=gateway.not_ready,
+            stopping=gateway.stopping,
+            metrics=gateway.metrics.registry,
+            vmm=around.vmm,
+            accel=around.accel,
+            max_archive_bytes=settings.max_archive_mb * MB,
+        )
+    )
