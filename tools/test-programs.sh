@@ -2,6 +2,7 @@
 # Programs that some tests use and skip without: installed when run by root, named otherwise.
 set -eu
 
+"$(dirname "$0")/s3-server.sh"
 packages=""
 services=""
 PATH="$PATH:/usr/sbin"

@@ -9,7 +9,9 @@ from obstore.store import LocalStore, MemoryStore
 
 from aether.adapters.objects.code_store import ObjectCodeStore
 from aether.adapters.objects.remote import RemoteBucket
+from aether.adapters.objects.s3 import open_code_store
 from aether.domain.errors import StoreUnavailable
+from aether.ports.code_store import CurrentCode
 
 MISSING = "0" * 64
 
@@ -119,6 +121,34 @@ class CodeStoreContract:
         assert into.read_bytes() == b"code"
         assert list(into.parent.iterdir()) == [into]
 
+    async def test_current_code_is_fetched_without_knowing_its_sha256(self, store, image_of, tmp_path):
+        (one, first), (two, second) = image_of(os.urandom(9_000_000)), image_of(b"two")
+        await store.put("fn-1", one, first)
+        tag = await store.current_tag("fn-1")
+        fetched = await store.fetch_current("fn-1", tmp_path / "out")
+        assert fetched == CurrentCode(tag, one)
+        assert (tmp_path / "out").read_bytes() == first.read_bytes()
+        await store.put("fn-1", two, second)
+        assert await store.current_tag("fn-1") != tag
+        assert (await store.fetch_current("fn-1", tmp_path / "out")).sha256 == two
+        assert (tmp_path / "out").read_bytes() == b"two"
+
+    async def test_current_code_by_another_hand_is_seen_and_fetched(self, store, image_of, tmp_path):
+        await store.put("fn-1", *image_of(b"code"))
+        tag = await store.current_tag("fn-1")
+        await self.damage(store, "fn-1/code.ext4", b"c0de")
+        assert await store.current_tag("fn-1") != tag
+        fetched = await store.fetch_current("fn-1", tmp_path / "out")
+        assert fetched.tag == await store.current_tag("fn-1")
+        assert fetched.sha256 == hashlib.sha256(b"c0de").hexdigest()
+
+    async def test_function_without_current_code_is_a_key_error(self, store, tmp_path):
+        with pytest.raises(KeyError):
+            await store.current_tag("fn-1")
+        with pytest.raises(KeyError):
+            await store.fetch_current("fn-1", tmp_path / "out")
+        assert list(tmp_path.iterdir()) in ([], [tmp_path / "function-code"])
+
     async def test_only_versions_asked_for_are_kept(self, store, image_of):
         images = [image_of(content) for content in (b"one", b"two", b"three")]
         for sha256, image in images:
@@ -186,6 +216,8 @@ class CodeStoreContract:
             store.fetch(function_id, sha256, tmp_path / "out"),
             store.remove(function_id),
             store.keep_only(function_id, set()),
+            store.current_tag(function_id),
+            store.fetch_current(function_id, tmp_path / "out"),
         ):
             with pytest.raises(ValueError, match="not a function id"):
                 await attempt
@@ -237,10 +269,8 @@ class StreamedCodeStoreContract(CodeStoreContract):
 
     @pytest.fixture
     async def store(self, tmp_path):
-        store = ObjectCodeStore(MemoryStore())
         self.objects = self.bucket(tmp_path)
-        store._bucket = RemoteBucket(self.objects)
-        return store
+        return ObjectCodeStore(RemoteBucket(self.objects))
 
     async def damage(self, store, key, content):
         await self.objects.put_async(key, content)
@@ -261,3 +291,22 @@ class TestStreamedFilesCodeStore(StreamedCodeStoreContract):
 
     def bucket(self, tmp_path):
         return LocalStore(tmp_path / "function-code", mkdir=True)
+
+
+class TestS3CodeStore(CodeStoreContract):
+    @pytest.fixture
+    async def store(self, s3_server):
+        self.root = s3_server.buckets / "function-code"
+        store = await open_code_store(s3_server.account())
+        self.objects = store._bucket._store
+        yield store
+        for entry in await self.objects.list().collect_async():
+            await self.objects.delete_async(entry["path"])
+
+    async def damage(self, store, key, content):
+        await self.objects.put_async(key, content)
+
+    async def keys(self, store):
+        """Everything there is, so that nothing unfinished goes unseen."""
+        files = [path for path in self.root.rglob("*") if path.is_file()]
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in files}

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentCode:
+    """What was fetched as a function's current code: `current_tag` as it was then, and its sha256 (hex)."""
+
+    tag: str
+    sha256: str
 
 
 class CodeStore(Protocol):
@@ -25,6 +34,21 @@ class CodeStore(Protocol):
         """Write the image to `into`, whole and verified, or raise KeyError if there is none.
 
         Raises ValueError when the stored bytes do not match the sha256; `into` is then untouched.
+        """
+        ...
+
+    async def current_tag(self, function_id: str) -> str:
+        """Tells `code.ext4`, whoever put it, from what it was before. Raises KeyError if there is none.
+
+        With the same tag the bytes are the same; with another they may be. On S3 it is the ETag.
+        """
+        ...
+
+    async def fetch_current(self, function_id: str, into: Path) -> CurrentCode:
+        """Write `code.ext4` to `into`, for code that no sha256 is known of; whole, as far as can be told.
+
+        Checked by length, and by MD5 where the store has that. Raises KeyError if there is none, and
+        ValueError when it is damaged or came cut; `into` is then untouched.
         """
         ...
 

@@ -6,7 +6,7 @@ import sys
 PROGRAM = """
 import asyncio, hashlib, resource, sys, time
 from pathlib import Path
-from obstore.store import LocalStore, MemoryStore
+from obstore.store import LocalStore
 from aether.adapters.objects.code_store import ObjectCodeStore
 from aether.adapters.objects.remote import RemoteBucket
 
@@ -29,8 +29,7 @@ async def main(root):
         file.truncate(SIZE)
     with image.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    streamed = ObjectCodeStore(MemoryStore())
-    streamed._bucket = RemoteBucket(LocalStore(root / "streamed", mkdir=True))
+    streamed = ObjectCodeStore(RemoteBucket(LocalStore(root / "streamed", mkdir=True)))
     local = ObjectCodeStore(LocalStore(root / "local", mkdir=True))
     before, over = peak_mib(), asyncio.Event()
     pausing = asyncio.ensure_future(longest_pause(over))

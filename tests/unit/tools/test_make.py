@@ -47,5 +47,5 @@ def test_faults_are_told_before(tmp_path):
 
 
 def test_scripts_parse():
-    for script, shell in (("tools/make-venv.sh", "sh"), (".ci/run", "bash")):
+    for script, shell in (("tools/make-venv.sh", "sh"), ("tools/s3-server.sh", "sh"), (".ci/run", "bash")):
         subprocess.run([shell, "-n", ROOT / script], check=True)

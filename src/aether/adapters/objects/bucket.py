@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An object that was fetched. `tag` is what `Bucket.tag` said of it then; `sha256` in hex."""
+
+    tag: str
+    sha256: str
 
 
 class Bucket(Protocol):
@@ -18,10 +27,15 @@ class Bucket(Protocol):
         """Without the bytes going through here. Raises KeyError."""
         ...
 
-    async def exists(self, key: str) -> bool: ...
+    async def tag(self, key: str) -> str:
+        """Differs when the bytes differ, and may when they don't. Raises KeyError."""
+        ...
 
-    async def fetch(self, key: str, sha256: str, into: Path) -> None:
-        """Raises KeyError, and ValueError if the bytes don't match, with `into` untouched."""
+    async def fetch(self, key: str, into: Path, sha256: str | None = None) -> Fetched:
+        """Whole, and checked against `sha256`, or, without it, against what the store says of it.
+
+        Raises KeyError, and ValueError if the bytes don't match, with `into` untouched.
+        """
         ...
 
     async def names(self, folder: str) -> list[str]:

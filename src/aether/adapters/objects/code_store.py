@@ -13,6 +13,7 @@ from aether.adapters.objects.files import FileBucket
 from aether.adapters.objects.partial import in_thread, sha256_of
 from aether.adapters.objects.remote import RemoteBucket
 from aether.domain.errors import AetherError
+from aether.ports.code_store import CurrentCode
 
 BUCKET = "function-code"
 CURRENT = "code.ext4"
@@ -27,21 +28,19 @@ class ObjectCodeStore:
     Local files share their storage: with the image that was put, and with what was fetched.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
-        """`store` is rooted at the bucket `function-code`."""
-        self._bucket: Bucket = (
-            FileBucket(Path(store.prefix))
-            if isinstance(store, LocalStore) and store.prefix is not None
-            else RemoteBucket(store)
-        )
+    def __init__(self, store: ObjectStore | Bucket, name: str = BUCKET) -> None:
+        """`store` is rooted at the bucket, which is called `name`."""
+        self._bucket = store if not isinstance(store, ObjectStore) else _bucket_of(store)
+        self._name = name
 
     async def put(self, function_id: str, sha256: str, image: Path) -> str:
         key = _key(function_id, sha256)
         found = await in_thread(lambda: sha256_of(image))
         if found != sha256:
             raise ValueError(f"the image {image} has the sha256 {found}, not {sha256}")
-        was_there = await self._bucket.exists(key)
+        was_there = await self._exists(key)
         try:
+            # In this order: however this ends, the current one is whole, the one before or this one.
             await self._bucket.put(key, image)
             await self._bucket.copy(key, f"{function_id}/{CURRENT}")
         except BaseException:
@@ -49,10 +48,17 @@ class ObjectCodeStore:
                 with contextlib.suppress(AetherError):
                     await self._bucket.delete(function_id, [f"{sha256}.ext4"])
             raise
-        return f"{BUCKET}/{function_id}/{CURRENT}"
+        return f"{self._name}/{function_id}/{CURRENT}"
 
     async def fetch(self, function_id: str, sha256: str, into: Path) -> None:
-        await self._bucket.fetch(_key(function_id, sha256), sha256, into)
+        await self._bucket.fetch(_key(function_id, sha256), into, sha256)
+
+    async def current_tag(self, function_id: str) -> str:
+        return await self._bucket.tag(f"{_folder(function_id)}/{CURRENT}")
+
+    async def fetch_current(self, function_id: str, into: Path) -> CurrentCode:
+        fetched = await self._bucket.fetch(f"{_folder(function_id)}/{CURRENT}", into)
+        return CurrentCode(fetched.tag, fetched.sha256)
 
     async def keep_only(self, function_id: str, sha256s: set[str]) -> None:
         folder = _folder(function_id)
@@ -62,6 +68,19 @@ class ObjectCodeStore:
     async def remove(self, function_id: str) -> None:
         folder = _folder(function_id)
         await self._bucket.delete(folder, await self._bucket.names(folder))
+
+    async def _exists(self, key: str) -> bool:
+        try:
+            await self._bucket.tag(key)
+        except KeyError:
+            return False
+        return True
+
+
+def _bucket_of(store: ObjectStore) -> Bucket:
+    if isinstance(store, LocalStore) and store.prefix is not None:
+        return FileBucket(Path(store.prefix))
+    return RemoteBucket(store)
 
 
 def _folder(function_id: str) -> str:

@@ -3,30 +3,68 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
-from aether.domain.errors import DiskFull, StoreUnavailable
+from aether.domain.errors import AetherError, DiskFull, StoreUnavailable
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-NO_ROOM_TEXTS = (*(f"(os error {number})" for number in NO_ROOM), "XMinioStorageFull")
-"""How obstore words it; the last is the S3 error code of a MinIO server with a full disk."""
+NO_ROOM_TEXTS = tuple(f"(os error {number})" for number in NO_ROOM)
+"""How obstore words it."""
+NO_ROOM_CODES = (
+    "XMinioStorageFull",
+    "XMinioAdminBucketQuotaExceeded",
+    "QuotaExceeded",
+    "InsufficientStorage",
+)
+"""Codes of S3 servers, of MinIO and Ceph for two; HTTP 507 says the same."""
+
+KEYS = "check MINIO_ACCESS_KEY and MINIO_SECRET_KEY"
+REGION = "check AETHER_S3_REGION, and that MINIO_ENDPOINT is of that region"
+BUCKET_HINT = "make it, or name another by AETHER_S3_BUCKET"
+REFUSALS = {
+    "NoSuchBucket": ("has no such bucket", BUCKET_HINT),
+    "InvalidBucketName": ("takes no bucket of that name", "name another by AETHER_S3_BUCKET"),
+    "InvalidAccessKeyId": ("does not know the access key", "check MINIO_ACCESS_KEY"),
+    "SignatureDoesNotMatch": ("finds that the secret key is not the access key's", "check MINIO_SECRET_KEY"),
+    "AccessDenied": (
+        "does not let the access key do this",
+        "let it list, read, write and delete in the bucket, or take another: MINIO_ACCESS_KEY",
+    ),
+    "RequestTimeTooSkewed": ("has another time than this host", "set both clocks (NTP)"),
+    "AuthorizationHeaderMalformed": ("is in another region", REGION),
+    "IllegalLocationConstraintException": ("is in another region", REGION),
+    "PermanentRedirect": ("has the bucket in another region", REGION),
+}
+"""What no second try will mend. Source of the codes: the S3 API, "Error responses"."""
+
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_STATUS = re.compile(r"non-2xx status code: (\d{3})")
+_SYSTEM = re.compile(r'message: "([^"]+)"')
+_CERTIFICATE = re.compile(r"InvalidCertificate\((\w+)")
+
+
+class Refused(StoreUnavailable):
+    """It answered, and will not do it, now or later: the keys, the bucket or their rights are wrong."""
+
+
+class NoBucket(Refused):
+    """There is none of that name."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises DiskFull, StoreUnavailable, and KeyError for an object that isn't there."""
+    """Raises DiskFull, StoreUnavailable, Refused, and KeyError for an object that isn't there."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise KeyError(str(error).partition("\n")[0]) from error
-    except BaseError as error:
-        if any(text in str(error) for text in NO_ROOM_TEXTS):
-            raise DiskFull("the code store is full", hint="free some space there") from error
-        first_line = str(error).partition("\n")[0]
-        raise StoreUnavailable(f"the code store does not answer: {first_line}") from error
+    except (FileNotFoundError, BaseError) as error:
+        told = _told(error)
+        if told is None:
+            raise KeyError(str(error).partition("\n")[0]) from error
+        raise told from error
     except OSError as error:
         raise_if_full(error, "the code store is full")
         raise StoreUnavailable(f"the code store can't be used: {error}") from error
@@ -35,3 +73,49 @@ def translated() -> Iterator[None]:
 def raise_if_full(error: OSError, message: str) -> None:
     if error.errno in NO_ROOM:
         raise DiskFull(message, hint="free some space there") from error
+
+
+def _told(error: Exception) -> AetherError | None:
+    """None for an object that is not there."""
+    text = str(error)
+    status, code = _first(_STATUS, text), error_code(text)
+    if status == "507" or code in NO_ROOM_CODES or any(part in text for part in NO_ROOM_TEXTS):
+        return DiskFull("the code store is full", hint="free some space there")
+    if code in REFUSALS:
+        what, hint = REFUSALS[code]
+        kind = NoBucket if code == "NoSuchBucket" else Refused
+        return kind(f"the code store {what}", hint=hint)
+    if isinstance(error, FileNotFoundError) and code in ("", "NoSuchKey"):
+        return None
+    answered = f"HTTP {status} {code}".rstrip()
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return Refused(f"the code store refuses what we ask: {answered}", hint=KEYS)
+    if status:
+        return StoreUnavailable(f"the code store failed: {answered}", hint="see its log; is its disk full?")
+    return _unanswered(text)
+
+
+def _unanswered(text: str) -> StoreUnavailable:
+    if certificate := _first(_CERTIFICATE, text):
+        return Refused(
+            f"the code store's certificate is not trusted: {certificate}",
+            hint="name who signs it by AETHER_S3_CA; the host in MINIO_ENDPOINT must be in it",
+        )
+    reason = _first(_SYSTEM, text)
+    if reason:
+        reason = reason[0].lower() + reason[1:]
+    elif "kind: Timeout" in text or "TimedOut" in text:
+        reason = "no answer in time"
+    else:
+        reason = text.partition("\n")[0].rpartition(" - ")[2]
+    return StoreUnavailable(f"the code store does not answer: {reason}")
+
+
+def error_code(text: str) -> str:
+    """Of an answer of S3's; '' if there is none in it."""
+    return _first(_CODE, text)
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.search(text)
+    return found[1] if found else ""

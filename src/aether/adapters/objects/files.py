@@ -7,9 +7,11 @@ file, leaves a stray name behind.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from aether.adapters.objects.bucket import Fetched
 from aether.adapters.objects.errors import raise_if_full, translated
 from aether.adapters.objects.partial import in_thread, is_partial, place, remove, sha256_of
 
@@ -28,20 +30,26 @@ class FileBucket:
     async def copy(self, source: str, target: str) -> None:
         await self._place(self._root / source, target)
 
-    async def exists(self, key: str) -> bool:
-        return (self._root / key).exists()
-
-    async def fetch(self, key: str, sha256: str, into: Path) -> None:
-        stored = self._root / key
+    async def tag(self, key: str) -> str:
+        """Of the file, not of its bytes: whoever puts others there makes a new file."""
         with translated():
-            found = await in_thread(lambda: sha256_of(stored))
-        if found != sha256:
-            raise ValueError(f"the stored {key} is damaged: its sha256 is {found}")
-        try:
-            await in_thread(lambda: place(stored, into))
-        except OSError as error:
-            raise_if_full(error, f"no room for {into}")
-            raise
+            return _tag((self._root / key).stat())
+
+    async def fetch(self, key: str, into: Path, sha256: str | None = None) -> Fetched:
+        stored = self._root / key
+        while True:
+            tag = await self.tag(key)
+            with translated():
+                found = await in_thread(lambda: sha256_of(stored))
+            if sha256 is not None and found != sha256:
+                raise ValueError(f"the stored {key} is damaged: its sha256 is {found}")
+            try:
+                await in_thread(lambda: place(stored, into))
+            except OSError as error:
+                raise_if_full(error, f"no room for {into}")
+                raise
+            if sha256 is not None or tag == await self.tag(key):
+                return Fetched(tag, found)
 
     async def names(self, folder: str) -> list[str]:
         busy = folder in self._writing
@@ -73,3 +81,7 @@ class FileBucket:
             self._writing[folder] -= 1
             if not self._writing[folder]:
                 del self._writing[folder]
+
+
+def _tag(status: os.stat_result) -> str:
+    return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
