@@ -17,6 +17,7 @@ from aether.domain.function import FunctionConfig
 from aether.domain.keep_alive import Learned, Policy
 from aether.domain.scaling import Decision, History, decide
 from aether.ports.clock import Clock
+from aether.ports.election import Term
 from aether.ports.registry import Registry
 
 log = structlog.get_logger()
@@ -41,13 +42,18 @@ class Controller:
         *,
         keep_alive: Policy | None = None,
         max_instances: int = 0,
+        term: Term | None = None,
     ) -> None:
-        """`keep_alive` is for functions that learn it; `max_instances` of all together, 0 for any number."""
+        """`keep_alive` is for functions that learn it; `max_instances` of all together, 0 for any number.
+
+        `term` is what it may act in, where it is one of several candidates.
+        """
         self._routes = routes
         self._demand = demand
         self._clock = clock
         self._keep_alive = Learned() if keep_alive is None else keep_alive
-        self._leaving = Leaving(registry)
+        self._term = term
+        self._leaving = Leaving(registry, term)
         self._facts = Facts(routes, demand, self._leaving)
         self._room = Room(routes, demand, self._facts, self._leaving, max_instances)
         self._histories: dict[str, History] = {}
@@ -78,6 +84,8 @@ class Controller:
         self._begin(functions, now_s)
         may_start = self._room.may_start()
         for number, function in enumerate(functions, 1):
+            if not self._may_act():
+                return
             try:
                 started = await self._look_at(function, now_s, may_start)
                 may_start = None if may_start is None else may_start - started
@@ -95,8 +103,12 @@ class Controller:
             function, self._routes.serving(function).revision, self._clock.monotonic()
         )
         if answer.news:
-            self._room_wanted.set()
+            self.room_wanted()
         return answer.hope
+
+    def room_wanted(self) -> None:
+        """Somebody has no room just now: it is seen to at once."""
+        self._room_wanted.set()
 
     async def make_room(self) -> None:
         """Drain idle instances for those who have no room, and for workers that are short of memory."""
@@ -111,6 +123,9 @@ class Controller:
             log.warning("no room made", reason=error.message)
         except Exception:
             log.exception("no room made")
+
+    def _may_act(self) -> bool:
+        return self._term is None or self._term.holds
 
     def _begin(self, functions: list[FunctionConfig], now_s: float) -> None:
         self._facts.note(now_s)

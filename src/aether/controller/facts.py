@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from aether.controller.cluster import Demand, Routes
 from aether.controller.freshness import Freshness
-from aether.controller.leaving import Leaving
 from aether.domain.activity import Activity, noted
 from aether.domain.function import FunctionConfig
 from aether.domain.instance import Instance
@@ -13,9 +14,9 @@ from aether.domain.worker import InstanceLoad
 
 
 class Facts:
-    """Times are on a clock that never goes back."""
+    """Times are on a clock that never goes back; `leaving` are instances that drain or were told to."""
 
-    def __init__(self, routes: Routes, demand: Demand, leaving: Leaving) -> None:
+    def __init__(self, routes: Routes, demand: Demand, leaving: Container[Instance]) -> None:
         self._routes = routes
         self._demand = demand
         self._leaving = leaving

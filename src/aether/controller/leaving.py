@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aether.domain.instance import Instance, InstanceStatus
+from aether.ports.election import Term
 from aether.ports.registry import Registry
 
 TELL_AGAIN_S = 10.0
@@ -14,19 +15,31 @@ TELL_AGAIN_S = 10.0
 class Leaving:
     """Knows of a drain before the registry's watch brings it back."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, term: Term | None = None) -> None:
+        """`term` of who tells, if it is one of several candidates."""
         self._registry = registry
+        self._term = term
         self._told_at_s: dict[str, float] = {}
 
-    def __contains__(self, instance: Instance) -> bool:
+    def __contains__(self, instance: object) -> bool:
+        if not isinstance(instance, Instance):
+            return False
         return instance.status is InstanceStatus.DRAINING or instance.instance_id in self._told_at_s
 
     async def tell(self, instance: Instance, now_s: float) -> None:
-        """Mark it as draining; the worker does the rest. Raises StoreUnavailable: then it was not told."""
+        """Mark it as draining; the worker does the rest. Raises StoreUnavailable: then it was not told.
+
+        Nothing when another may lead by now.
+        """
+        if self._term is not None and not self._term.holds:
+            return
         self._told_at_s[instance.instance_id] = now_s
         try:
             await self._registry.set_status(
-                instance.function_id, instance.instance_id, InstanceStatus.DRAINING
+                instance.function_id,
+                instance.instance_id,
+                InstanceStatus.DRAINING,
+                self._term.fence if self._term is not None else None,
             )
         except BaseException:
             del self._told_at_s[instance.instance_id]

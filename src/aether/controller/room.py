@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 
 from aether.controller.cluster import Demand, Routes
 from aether.controller.facts import Facts
-from aether.controller.leaving import Leaving
 from aether.domain.eviction import Evictions, Need, Occupant, Space, evict
 from aether.domain.function import FunctionConfig
 from aether.domain.instance import Instance
@@ -25,7 +24,12 @@ class Room:
     """`max_instances` is how many the platform may have in all, 0 for any number."""
 
     def __init__(
-        self, routes: Routes, demand: Demand, facts: Facts, leaving: Leaving, max_instances: int
+        self,
+        routes: Routes,
+        demand: Demand,
+        facts: Facts,
+        leaving: Container[Instance],
+        max_instances: int,
     ) -> None:
         self._routes = routes
         self._demand = demand

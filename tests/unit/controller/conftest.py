@@ -21,6 +21,7 @@ from aether.domain.memory import instance_bytes
 from aether.domain.worker import InstanceLoad, Worker
 from aether.gateway.activator import Activator
 from aether.gateway.routes import RouteTable
+from aether.ports.election import Fence
 from aether.ports.registry import Lease
 
 MEMORY_MB = 128
@@ -187,9 +188,11 @@ class CountingRegistry(MemoryRegistry):
         super().__init__()
         self.told: list[str] = []
 
-    async def set_status(self, function_id: str, instance_id: str, status: InstanceStatus) -> bool:
+    async def set_status(
+        self, function_id: str, instance_id: str, status: InstanceStatus, fence: Fence | None = None
+    ) -> bool:
         self.told.append(instance_id)
-        return await super().set_status(function_id, instance_id, status)
+        return await super().set_status(function_id, instance_id, status, fence)
 
 
 @pytest.fixture
