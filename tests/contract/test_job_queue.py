@@ -80,10 +80,22 @@ class JobQueueContract:
         await queue.submit(a_job("req-any"))
         await queue.submit(a_job("req-mine"), worker_id="wrk-1")
         await queue.submit(a_job("req-theirs"), worker_id="wrk-2")
-        assert (await queue.take("wrk-1")).job.request_id == "req-mine"
-        assert (await queue.take("wrk-1")).job.request_id == "req-any"
+        mine, anyones = await queue.take("wrk-1"), await queue.take("wrk-1")
+        assert (mine.job.request_id, mine.placed) == ("req-mine", True)
+        assert (anyones.job.request_id, anyones.placed) == ("req-any", False)
         assert await nothing_to_take(queue, "wrk-1")
         assert (await queue.take("wrk-2")).job.request_id == "req-theirs"
+
+    async def test_who_drains_takes_what_is_placed_on_it_and_nothing_else(self, queue):
+        await queue.submit(a_job("req-any"))
+        assert await queue.take_placed("wrk-1") is None
+        await queue.submit(a_job("req-mine"), worker_id="wrk-1")
+        claim = await queue.take_placed("wrk-1")
+        assert (claim.job.request_id, claim.placed) == ("req-mine", True)
+        await claim.give_back()
+        assert await queue.take_placed("wrk-1") is None
+        taken = [(await queue.take("wrk-2")).job.request_id for _ in range(2)]
+        assert taken == ["req-mine", "req-any"]
 
     @pytest.mark.parametrize("placed", [None, "wrk-1"])
     async def test_waiting_worker_gets_a_job_when_it_comes(self, queue, placed):

@@ -19,6 +19,11 @@ class Claim(Protocol):
         """With `remaining_ms` as it is at the moment of taking."""
         ...
 
+    @property
+    def placed(self) -> bool:
+        """Whether it came out of this worker's own queue: for nobody else, as its gateway saw it."""
+        ...
+
     async def held(self) -> bool:
         """False once it is done or given back, or went to another worker because this one seemed dead.
 
@@ -41,7 +46,7 @@ class Claim(Protocol):
 class JobQueue(Protocol):
     """Oldest first. A job is never handed out past its deadline; then it vanishes.
 
-    `submit` and `depth` raise StoreUnavailable when the engine is away; who takes or listens goes on
+    `submit`, `take_placed` and `depth` raise StoreUnavailable when the engine is away; who takes or listens goes on
     when it is back.
     """
 
@@ -51,6 +56,10 @@ class JobQueue(Protocol):
 
     async def take(self, worker_id: str) -> Claim:
         """The next job for this worker (its own queue first), waiting for one as long as it takes."""
+        ...
+
+    async def take_placed(self, worker_id: str) -> Claim | None:
+        """A job out of this worker's own queue, if there is one; for who drains. Raises StoreUnavailable."""
         ...
 
     def replies(self, reply_to: str) -> Feed[JobReply]:

@@ -54,6 +54,9 @@ class MemoryJobQueue:
                 del self._waiting[waiter]
         return claim
 
+    async def take_placed(self, worker_id: str) -> Claim | None:
+        return self._next(worker_id, worker_id)
+
     def replies(self, reply_to: str) -> Feed[JobReply]:
         return self._replies.subscribe(reply_to)
 
@@ -87,7 +90,7 @@ class MemoryJobQueue:
             remaining_ms = int((queued.expires_at_s - self._clock.monotonic()) * 1000)
             if remaining_ms > 0:
                 job = replace(queued.job, remaining_ms=remaining_ms)
-                return _MemoryClaim(self, worker_id, queued, job)
+                return _MemoryClaim(self, worker_id, queued, job, placed=name is not SHARED)
         return None
 
     def _wake(self, worker_id: str | None) -> None:
@@ -100,7 +103,10 @@ class MemoryJobQueue:
 class _MemoryClaim:
     """Implements `aether.ports.job_queue.Claim`."""
 
-    def __init__(self, queue: MemoryJobQueue, worker_id: str, queued: _Queued, job: ProvisionJob) -> None:
+    def __init__(
+        self, queue: MemoryJobQueue, worker_id: str, queued: _Queued, job: ProvisionJob, *, placed: bool
+    ) -> None:
+        self.placed = placed
         self._queue = queue
         self._worker_id = worker_id
         self._queued = queued

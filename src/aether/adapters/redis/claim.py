@@ -19,7 +19,10 @@ class RedisClaim:
         claim_id: str,
         job: ProvisionJob,
         send: Callable[[str, JobReply], Awaitable[None]],
+        *,
+        placed: bool,
     ) -> None:
+        self.placed = placed
         self._owner = owner
         self._id = claim_id
         self._job = job

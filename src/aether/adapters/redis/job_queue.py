@@ -73,6 +73,9 @@ class RedisJobQueue:
                 away = True
                 await asyncio.sleep(RETRY_S)
 
+    async def take_placed(self, worker_id: str) -> Claim | None:
+        return await self._take_now(self._owner(worker_id), placed=True)
+
     def replies(self, reply_to: str) -> Feed[JobReply]:
         listener = Replies(self._clients, reply_to, self._reply_buffer, self._listeners.discard)
         self._listeners.add(listener)
@@ -96,11 +99,11 @@ class RedisJobQueue:
             self._owners[worker_id] = owner
         return owner
 
-    async def _take_now(self, owner: Owner) -> RedisClaim | None:
+    async def _take_now(self, owner: Owner, *, placed: bool = False) -> RedisClaim | None:
         """Whatever Redis handed over to one who doesn't hear of it any more goes back."""
         claim_id = secrets.token_hex(8)
         give_back = partial(owner.give_back, claim_id)
-        taking = asyncio.ensure_future(self._taken(owner, claim_id))
+        taking = asyncio.ensure_future(self._taken(owner, claim_id, placed=placed))
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
@@ -110,11 +113,13 @@ class RedisJobQueue:
             owner.tell_later(give_back)
             raise
 
-    async def _taken(self, owner: Owner, claim_id: str) -> RedisClaim | None:
+    async def _taken(self, owner: Owner, claim_id: str, *, placed: bool) -> RedisClaim | None:
+        """Out of both queues, or only out of its own."""
+        own, shared = owner.queues
         while True:
-            raw, remaining_ms, rejected = await self._scripts.run(
+            raw, remaining_ms, rejected, from_own = await self._scripts.run(
                 "take",
-                [*owner.queues, owner.taken],
+                [own, own if placed else shared, owner.taken],
                 [claim_id, owner.name, round(self._alive_s * 1000), BARE_REMAINING_MS],
             )
             for garbage in rejected:
@@ -127,7 +132,7 @@ class RedisJobQueue:
                 _tell_rejected(raw, str(error))
                 await self._scripts.run("reject", [owner.taken], [claim_id])
             else:
-                return RedisClaim(owner, claim_id, job, self._send)
+                return RedisClaim(owner, claim_id, job, self._send, placed=bool(from_own))
 
     async def _send(self, reply_to: str, reply: JobReply) -> None:
         await self._until_listeners_are_open()
