@@ -122,7 +122,7 @@ def _proxy(
     spec = MachineSpec("inst-proxied", "fn-proxied", runtime, folder, "handler.js", 3000, 1, 128)
     limits = Limits(max_concurrency=CONCURRENCY)
     machine = BackendMachine((HOST, backend_port), spec)
-    return InstanceProxy(SimulatedVmm(), machine, lambda: limits, clock, neighbours)
+    return InstanceProxy(SimulatedVmm(), machine, lambda: limits, clock, neighbours=neighbours)
 
 
 def main() -> None:

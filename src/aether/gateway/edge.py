@@ -14,9 +14,10 @@ from aether.gateway.addressing import addressed
 from aether.gateway.admission import Admission
 from aether.gateway.call import Call
 from aether.gateway.metrics import GatewayMetrics
-from aether.gateway.own_fields import OURS_AND_KEY
+from aether.gateway.own_fields import KEY_FIELD, OURS_AND_KEY
 from aether.gateway.places import Slot
 from aether.gateway.platform_errors import answer_for, call_id_of, failure_of, refusal
+from aether.gateway.reach import Reach
 from aether.gateway.recorder import Recorder
 from aether.gateway.retries import Retries
 from aether.gateway.routes import RouteTable
@@ -52,6 +53,8 @@ class Edge:
         api: Upstream,
         api_keys: frozenset[bytes],
         max_body_bytes: int | None = None,
+        reach: Reach | None = None,
+        cluster_key: str = "",
     ) -> None:
         self._routes = routes
         self._activator = activator
@@ -60,7 +63,8 @@ class Edge:
         self._clock = clock
         self._api = api
         self._max_body_bytes = max_body_bytes
-        self._retries = Retries(routes, activator, metrics, clock)
+        self._key_field = f"{KEY_FIELD}: {cluster_key}\r\n".encode() if cluster_key else b""
+        self._retries = Retries(routes, activator, metrics, clock, reach or Reach(routes, clock))
         self._admission = Admission(routes, clock, api_keys=api_keys, max_body_bytes=max_body_bytes)
 
     # What the relay asks
@@ -89,7 +93,10 @@ class Edge:
             return answer_for(
                 InstanceFailed("the management API is not running"), call_id_of(exchange.request)
             )
-        self._retries.undelivered(call, why)
+        try:
+            self._retries.undelivered(call, why)
+        except AetherError as error:
+            return self._give_up(call, error)
         return self._place(call)
 
     def failed(
@@ -160,10 +167,7 @@ class Edge:
                 avoid=call.avoid,
             )
         except AetherError as error:
-            call.error = error.message
-            answer = answer_for(error, call.call_id)
-            answer.context = call
-            return answer
+            return self._give_up(call, error)
         except asyncio.CancelledError:
             if not call.forwarded:  # else the relay knows of the call, and `finished` records it
                 self._recorder.record(call.given_up(self._clock.now()))
@@ -171,6 +175,13 @@ class Edge:
         call.cold = call.cold or grant.cold
         call.waited(grant.phases)
         return self._forward(call, grant.slot)
+
+    @staticmethod
+    def _give_up(call: Call, error: AetherError) -> Answer:
+        call.error = error.message
+        answer = answer_for(error, call.call_id)
+        answer.context = call
+        return answer
 
     def _forward(self, call: Call, slot: Slot) -> Forward:
         call.slot, call.forwarded = slot, True
@@ -180,7 +191,7 @@ class Edge:
         return Forward(
             slot.upstream,
             call.target,
-            add_headers=added.encode(),
+            add_headers=slot.fields + added.encode() + (self._key_field if slot.keyed else b""),
             drop=call.drop,
             deadline_at=asyncio.get_running_loop().time() + remaining_s,
             idle_timeout_s=limits.idle_timeout_s,

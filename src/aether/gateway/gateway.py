@@ -19,10 +19,13 @@ from aether.gateway.api_server import serve_api
 from aether.gateway.edge import Edge
 from aether.gateway.good_versions import GoodVersions
 from aether.gateway.metrics import GatewayMetrics
+from aether.gateway.places import upstream_of
+from aether.gateway.reach import Reach
 from aether.gateway.recorder import Recorder
 from aether.gateway.routes import RouteTable
+from aether.gateway.silence import Silence
 from aether.gateway.tls import Certificate
-from aether.http import Limits, Neighbours, Relay, Upstream
+from aether.http import Limits, MutualTls, Neighbours, Relay, Side, Upstream
 from aether.ports.clock import Clock
 from aether.ports.function_store import FunctionStore
 from aether.ports.invocation_log import InvocationLog
@@ -34,6 +37,10 @@ API_KEEPALIVE_S = 4.0
 """uvicorn closes an idle connection after 5 s; the relay drops it before."""
 MAX_ATTEMPTS = 1000
 """Instances tried for a request: its deadline ends that sooner, and full ones are asked more than once."""
+CONNECT_TIMEOUT_S = 1.25
+"""To an instance's proxy; then another is tried. One packet may be lost: it is sent again after a second."""
+SILENCE_S = 4.0
+"""An instance's host that acknowledges nothing for so long is gone."""
 IDLE_GRACE_S = 1.0
 """How long idle connections of clients stay when the gateway stops: a request may be on its way."""
 
@@ -56,6 +63,12 @@ class GatewaySettings:
     drain_timeout_s: float = 35.0
     """When it stops, what has no answer by then gets 503, and streams are cut. Longer than the deadline
     of calls that have the default."""
+    stop_pause_s: float = 0.0
+    """Before it stops accepting: so long `/readyz` says no already, for front proxies to see."""
+    cluster_key: str = ""
+    """Instances' proxies that want it get it."""
+    hop_tls: tuple[Path, Path, Path] | None = None
+    """Certificate, key and CA for connections to proxies that speak TLS."""
 
 
 class Gateway:
@@ -74,6 +87,7 @@ class Gateway:
     ) -> None:
         self._settings = settings
         self._certificate = Certificate(*settings.certificate) if settings.certificate else None
+        self._hop_tls = MutualTls(*settings.hop_tls, Side.CLIENT) if settings.hop_tls else None
         self._neighbours = neighbours
         self._registry = registry
         self._clock = clock
@@ -112,6 +126,7 @@ class Gateway:
 
         `on_ready` hears the address. Raises OSError when it is taken.
         """
+        reach = Reach(self.routes, self._clock)
         edge = Edge(
             self.routes,
             self.activator,
@@ -121,6 +136,8 @@ class Gateway:
             api=Upstream(path=str(self._settings.api_socket)),
             api_keys=frozenset(key.encode() for key in self._settings.api_keys),
             max_body_bytes=self._settings.limits.max_body_bytes,
+            reach=reach,
+            cluster_key=self._settings.cluster_key,
         )
         listening = _listen(self._settings.host, self._settings.port)
         relay = Relay(
@@ -130,13 +147,16 @@ class Gateway:
                 max_body_bytes=None,
                 upstream_idle_s=API_KEEPALIVE_S,
                 max_attempts=MAX_ATTEMPTS,
+                connect_timeout_s=CONNECT_TIMEOUT_S,
+                upstream_silence_s=SILENCE_S,
             ),
             edge=True,
             trusts=self._trusts,
             neighbours=self._neighbours,
+            tls=self._hop_tls.context if self._hop_tls else None,
         )
         # An instance that drains ends when its last connection does.
-        self.routes.on_leaving = lambda i: relay.forget(Upstream(i.host_ip, i.proxy_port))
+        self.routes.on_leaving = lambda i: relay.forget(upstream_of(i))
         api_stop = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
@@ -145,20 +165,27 @@ class Gateway:
                     group.create_task(self.activator.run(), name="activator"),
                     group.create_task(self._good_versions.run(), name="good versions"),
                     group.create_task(self._recorder.run(), name="recorder"),
+                    group.create_task(reach.run(relay.reach), name="reach"),
+                    group.create_task(Silence(self.routes, self._clock).run(), name="silence"),
                 ]
                 group.create_task(serve_api(api, self._settings.api_socket, api_stop), name="API server")
                 tls = None
                 if self._certificate is not None:
                     tls = self._certificate.context
                     tasks.append(group.create_task(self._certificate.follow(), name="certificate"))
+                if self._hop_tls is not None:
+                    tasks.append(group.create_task(self._hop_tls.follow(), name="hop certificate"))
                 await self.routes.loaded.wait()
                 address = await relay.listen(sock=listening, tls=tls)
                 assert not isinstance(address, str)
                 on_ready(address)
                 await stop.wait()
                 self.stopping.set()
+                hurry = hurry or asyncio.Event()
+                relay.wind_down()
+                await _unless(hurry, asyncio.sleep(self._settings.stop_pause_s))
                 drained = relay.drain(self._settings.drain_timeout_s, idle_grace_s=IDLE_GRACE_S)
-                await _unless(hurry or asyncio.Event(), drained)
+                await _unless(hurry, drained)
                 self.activator.give_up()
                 await relay.give_up()
                 await relay.close()

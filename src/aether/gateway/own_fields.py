@@ -6,7 +6,14 @@ from aether.domain.deadline import Deadline
 from aether.domain.errors import BadRequest
 from aether.http import Request
 
-OURS = frozenset({b"x-call-id", b"x-timeout-ms", b"x-aether-deadline-ms", b"x-aether-refused"})
+KEY_FIELD = "X-Aether-Cluster-Key"
+"""By it instances' proxies know gateways of their cluster."""
+OURS = frozenset(
+    {
+        *(b"x-call-id", b"x-timeout-ms", b"x-aether-deadline-ms", b"x-aether-refused"),
+        *(b"x-aether-instance", KEY_FIELD.lower().encode()),
+    }
+)
 OURS_AND_KEY = OURS | {b"authorization"}
 MAX_TIMEOUT_DIGITS = 15
 """Numbers of thousands of digits are no times, and take Python's conversions beyond what they can."""

@@ -3,24 +3,56 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable
+from enum import Enum
 
 from aether.domain.instance import Instance, InstanceStatus
 from aether.gateway.retry_budget import RetryBudget
 from aether.http import Upstream
 
 _NOT_FREE = -1
+_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class Doubt(Enum):
+    """Why others are preferred to an instance that may be well."""
+
+    HOST = "host"
+    """Its host did not answer in time."""
+    WORKER = "worker"
+    """Its worker's heartbeats stay away, unlike those of others."""
+    BARRED = "barred"
+    """It takes no request from this gateway: for want of the cluster's key, or of a certificate."""
+
+
+def upstream_of(instance: Instance) -> Upstream:
+    """Where its proxy listens."""
+    return Upstream(instance.host_ip, instance.proxy_port, tls=instance.tls)
 
 
 class Slot:
     """An instance as this gateway sees it: the record, and the requests it has there itself."""
 
-    __slots__ = ("company", "in_flight", "index", "instance", "lost", "refusals", "resting", "upstream")
+    __slots__ = (
+        "company",
+        "doubts",
+        "fields",
+        "in_flight",
+        "index",
+        "instance",
+        "keyed",
+        "lost",
+        "refusals",
+        "resting",
+        "upstream",
+    )
 
     lost: bool
     """It refused or could not be reached: not chosen until the registry says something new."""
 
     def __init__(self, instance: Instance) -> None:
+        self.doubts: set[Doubt] = set()
         self.renew(instance)
         self.in_flight = 0
         self.resting = False
@@ -34,9 +66,14 @@ class Slot:
     def renew(self, instance: Instance) -> None:
         """The registry says something new of it."""
         self.instance = instance
-        self.upstream = Upstream(instance.host_ip, instance.proxy_port)
-        """Where its proxy listens."""
+        self.upstream = upstream_of(instance)
+        self.keyed = instance.keyed
+        self.fields = b""
+        """Says whom a request is for: by the time it arrives the port may be another's."""
+        if _TOKEN.fullmatch(instance.instance_id):
+            self.fields = f"X-Aether-Instance: {instance.instance_id}\r\n".encode()
         self.lost = False
+        self.doubts.discard(Doubt.BARRED)
 
     def serves(self, revision: int) -> bool:
         """Whether it may get requests meant for that revision; a foreign worker's tells none."""
@@ -54,12 +91,14 @@ class Slot:
 class Places:
     """Of one function: what has room is kept in a list, so that taking and giving back are O(1)."""
 
-    __slots__ = ("_free", "_limit", "_revision", "budget", "given", "ready")
+    __slots__ = ("_any_sure", "_free", "_limit", "_revision", "budget", "given", "ready")
 
     def __init__(self) -> None:
         self._free: list[Slot] = []
         self._revision = 0
         self._limit = 0
+        self._any_sure = False
+        """There is an instance in no doubt: then the others get nothing, and don't count."""
         self.ready = 0
         """Instances that serve, with room or without."""
         self.given = 0
@@ -68,10 +107,12 @@ class Places:
 
     def renew(self, slots: Iterable[Slot], revision: int, limit: int) -> None:
         """The instances, the revision that serves, or the hard limit of concurrency have changed."""
+        slots = list(slots)
         self._free, self._revision, self._limit, self.ready = [], revision, limit, 0
+        self._any_sure = any(not slot.doubts and slot.serves(revision) for slot in slots)
         for slot in slots:
             slot.index = _NOT_FREE
-            self.ready += slot.serves(revision)
+            self.ready += self._serves(slot)
             self._admit(slot)
 
     def take(self, avoid: Slot | None = None) -> Slot | None:
@@ -122,8 +163,11 @@ class Places:
         # The older, so that what there is too much of idles and goes, not each taking a request now and then.
         return one if one.instance.started_at <= other.instance.started_at else other
 
+    def _serves(self, slot: Slot) -> bool:
+        return slot.serves(self._revision) and not (slot.doubts and self._any_sure)
+
     def _admit(self, slot: Slot) -> None:
-        if slot.in_flight < self._limit and not slot.resting and slot.serves(self._revision):
+        if slot.in_flight < self._limit and not slot.resting and self._serves(slot):
             slot.index = len(self._free)
             self._free.append(slot)
 

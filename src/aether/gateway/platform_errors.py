@@ -16,7 +16,7 @@ from aether.domain.errors import (
     TooLarge,
 )
 from aether.domain.ids import CALL_ID, new_call_id
-from aether.http import Answer, Failure, FailureKind, Phase, Request
+from aether.http import LOST, Answer, Failure, FailureKind, Phase, Request
 
 _REFUSALS = {
     408: "request_timeout",
@@ -77,7 +77,9 @@ def failure_of(who: str, failure: Failure) -> AetherError:
     return _FAILURES.get(failure.kind, _broken)(who, failure.detail)
 
 
-def _broken(who: str, _detail: str) -> AetherError:
+def _broken(who: str, detail: str) -> AetherError:
+    if detail == LOST:
+        return InstanceFailed(f"{who} was lost before it answered: {LOST}")
     return InstanceFailed(f"{who} broke the connection before it answered")
 
 

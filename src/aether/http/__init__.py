@@ -21,7 +21,7 @@ from aether.http.messages import (
 from aether.http.mutual_tls import BadCredentials, MutualTls, Side
 from aether.http.neighbours import Neighbours
 from aether.http.pool import TlsSource
-from aether.http.reachability import LOST
+from aether.http.reachability import LOST, is_unreachable
 from aether.http.relay import Relay
 from aether.http.request import Request
 
@@ -45,4 +45,5 @@ __all__ = [
     "TlsSource",
     "Undelivered",
     "Upstream",
+    "is_unreachable",
 ]

@@ -97,6 +97,10 @@ class Relay:
         """Close the idle connections to an upstream that is going, or gone."""
         self.pool.forget(upstream)
 
+    def wind_down(self) -> None:
+        """From now on each connection's next answer is its last; new ones are still accepted."""
+        self.draining = True
+
     async def drain(self, timeout_s: float, *, idle_grace_s: float = 0.0) -> bool:
         """Stop accepting, close idle connections, and let running requests end, each with its connection.
 

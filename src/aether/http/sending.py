@@ -12,6 +12,7 @@ from aether.http.handover import hand_request
 from aether.http.heads import CONTINUE, interim_head, request_head, trailer_fields
 from aether.http.messages import FailureKind, Forward, Outcome, Phase, Undelivered
 from aether.http.pool import NoTls
+from aether.http.reachability import LOST, is_unreachable
 from aether.http.replay import Replay
 from aether.http.request import IDEMPOTENT, Request
 from aether.http.response import Response
@@ -90,11 +91,11 @@ class SendingExchange(DecidingExchange):
             self._task = None
             if self.outcome is not None:
                 return
-            detail = str(error) or type(error).__name__
+            detail = LOST if is_unreachable(error) else str(error) or type(error).__name__
             if sent:
                 self.fail(FailureKind.BROKEN, detail)
             else:
-                barred = isinstance(error, ssl.SSLError | NoTls)
+                barred = _is_about_tls(error, forward)
                 self.undelivered(Undelivered("barred" if barred else "connect", detail))
             return
         self._task = None
@@ -213,3 +214,9 @@ class SendingExchange(DecidingExchange):
                 self.fail(FailureKind.BODY_TIMEOUT)
         elif forward.deadline_at is not None:
             self.client.due_at = forward.deadline_at  # it was the body's limit, and the body is here now
+
+
+def _is_about_tls(error: OSError, forward: Forward) -> bool:
+    """Who does not like a certificate may also just hang up."""
+    hung_up = forward.upstream.tls and isinstance(error, ConnectionResetError | ConnectionAbortedError)
+    return hung_up or isinstance(error, ssl.SSLError | NoTls)

@@ -10,6 +10,7 @@ from aether.ports.function_logs import FunctionLogs
 from aether.ports.registry import Lease
 from aether.ports.vmm import Runtime, Vmm
 from aether.worker.code_cache import CodeCache
+from aether.worker.hop import Hop
 from aether.worker.proxy_ports import ProxyPorts
 
 
@@ -26,3 +27,5 @@ class Host:
     ports: ProxyPorts = field(default_factory=ProxyPorts)
     neighbours: Neighbours | None = None
     """A gateway of the same process reaches its instances by it."""
+    hop: Hop | None = None
+    """What instances' proxies ask of who connects; None for nothing."""

@@ -103,7 +103,9 @@ class RunningInstance:
 
     async def _serve(self, machine: Machine, reply: Reply) -> None:
         host = self._host
-        proxy = InstanceProxy(host.vmm, machine, self._limits, host.clock, host.neighbours)
+        proxy = InstanceProxy(
+            host.vmm, machine, self._limits, host.clock, neighbours=host.neighbours, hop=host.hop
+        )
         async with proxy.listening(host.ip, host.ports.next) as port:
             host.ports.given(port)
             self._proxy = proxy

@@ -26,6 +26,7 @@ from aether.ports.clock import Clock
 from aether.ports.vmm import End, Machine, Vmm
 from aether.worker.doubts import Doubts
 from aether.worker.ends import elsewhere, end_soon, in_words
+from aether.worker.hop import KEY_HEADER, Hop
 from aether.worker.probe import PROBE_HEADER
 from aether.worker.proxy_ports import bind
 from aether.worker.signs import Signs
@@ -36,15 +37,26 @@ TIMEOUT_HEADER = b"x-timeout-ms"
 """By which the function is told what is left of the request's time."""
 MAX_DEADLINE_DIGITS = 15
 """Longer ones are no times: the function's own limit holds."""
-_DROP = frozenset({DEADLINE_HEADER, TIMEOUT_HEADER, PROBE_HEADER})
+INSTANCE_HEADER = "X-Aether-Instance"
+"""Whom a request is for, by its gateway: this port may have been another's when that looked."""
+_DROP = frozenset(
+    {DEADLINE_HEADER, TIMEOUT_HEADER, PROBE_HEADER, KEY_HEADER, INSTANCE_HEADER.lower().encode()}
+)
 AFTER_GATEWAY_S = 0.25
 """The gateway's own deadline should come first: it can say more about the whole request."""
 IDLE_GRACE_S = 5.0
 """Longer than gateways keep an idle connection, so that no request crosses its closing."""
 AS_THE_GATEWAY_SENDS = RelayLimits(
-    max_head_bytes=2 << 20, max_headers=1100, max_target_bytes=65536, body_idle_timeout_s=1000.0
+    max_head_bytes=2 << 20,
+    max_headers=1100,
+    max_target_bytes=65536,
+    body_idle_timeout_s=1000.0,
+    client_silence_s=4.0,
 )
-"""Wider than any gateway's own, which has judged the request, and added some fields to it."""
+"""Wider than any gateway's own, which has judged the request, and added some fields to it.
+
+A gateway that has gone without a word waits for no answer: the function is to know of it.
+"""
 
 
 class InstanceProxy:
@@ -56,8 +68,15 @@ class InstanceProxy:
         machine: Machine,
         limits: Callable[[], Limits],
         clock: Clock,
+        *,
         neighbours: Neighbours | None = None,
+        hop: Hop | None = None,
     ) -> None:
+        self._hop = hop or Hop(clock)
+        instance_id = machine.spec.instance_id
+        self._instance = instance_id.encode()
+        self._addressed = f"\r\n{INSTANCE_HEADER}: {instance_id}\r\n".encode()
+        """As our own gateways say it, never last."""
         self._vmm = vmm
         self._machine = machine
         self._limits = limits
@@ -75,7 +94,7 @@ class InstanceProxy:
         """Take requests on the first free port from `first_port` up, and tell which it is."""
         relay = self._relay = Relay(self, AS_THE_GATEWAY_SENDS, neighbours=self._neighbours)
         try:
-            yield await bind(relay, host, first_port)
+            yield await bind(relay, host, first_port, self._hop.tls)
         finally:
             await relay.close()
 
@@ -96,8 +115,12 @@ class InstanceProxy:
     # What the relay asks
 
     def begin(self, request: Request) -> Forward | Answer:
+        if self._hop.keyed:
+            refused = self._hop.refusal(request)
+            if refused is not None:
+                return refused
         limits = self._limits()
-        if self._refusing:
+        if self._refusing or (self._addressed not in request.headers and self._is_for_another(request)):
             return refusal("draining")
         if self.signs.in_flight >= limits.max_concurrency:
             return refusal("full")
@@ -163,6 +186,11 @@ class InstanceProxy:
         self.signs.heard(self._clock.monotonic())
         self.doubts.answering(exchange)
         return b""
+
+    def _is_for_another(self, request: Request) -> bool:
+        """Foreign gateways don't say for whom it is."""
+        told = request.header(INSTANCE_HEADER.encode())
+        return told is not None and told != self._instance
 
     # How failures are worded
 

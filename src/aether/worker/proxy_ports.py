@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 
 from aether.domain.errors import InstanceFailed
-from aether.http import Relay
+from aether.http import Relay, TlsSource
 
 FIRST = 30_000
 LAST = 32_767
@@ -29,11 +29,11 @@ class ProxyPorts:
         self.next = port + 1 if self._first <= port < self._last else self._first
 
 
-async def bind(relay: Relay, host: str, first_port: int) -> int:
+async def bind(relay: Relay, host: str, first_port: int, tls: TlsSource | None = None) -> int:
     """Have it listen on the first free port from `first_port` up. Raises InstanceFailed, OSError."""
     for port in range(first_port, LAST_PORT + 1):
         try:
-            await relay.listen(host, port)
+            await relay.listen(host, port, tls=tls)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise

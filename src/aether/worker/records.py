@@ -24,6 +24,8 @@ def instance_record(host: Host, job: ProvisionJob, machine: Machine, port: int) 
         revision=job.revision or None,
         vmm=host.vmm.name,
         accel=host.vmm.accel,
+        tls=host.hop is not None and host.hop.tls is not None,
+        keyed=host.hop is not None and host.hop.keyed,
     )
 
 

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -33,6 +33,7 @@ from aether.http import Neighbours, Relay, TlsSource, Upstream
 from aether.ports.invocation_log import InvocationLog
 from aether.ports.vmm import MachineSpec, Runtime
 from aether.vmm.simulated.driver import SimulatedVmm
+from aether.worker.hop import Hop
 from aether.worker.instance_proxy import InstanceProxy
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,6 +61,7 @@ class BothHops:
         self._arrived: asyncio.Queue[Peer] = asyncio.Queue()
         self._peers: list[Peer] = []
         self.address = ("", 0)
+        self.proxy_address = ("127.0.0.1", 0)
         self.cut: Callable[[datetime | None], Awaitable[Invocation]]
         """End the instance under its only call, having told that it drains until then; what is recorded."""
 
@@ -78,6 +80,12 @@ class BothHops:
         self._peers.append(peer)
         return peer
 
+    async def to_proxy(self) -> Peer:
+        """Past the gateway."""
+        peer = Peer(*await asyncio.open_connection(*self.proxy_address))
+        self._peers.append(peer)
+        return peer
+
     async def close(self) -> None:
         for peer in self._peers:
             peer.writer.transport.abort()
@@ -86,14 +94,38 @@ class BothHops:
                 await peer.writer.wait_closed()
 
 
+@dataclass
+class Between:
+    """What the two hops know of each other; by default nothing, and they ask nothing."""
+
+    cluster_key: str = ""
+    """What the gateway sends."""
+    upstream_tls: TlsSource | None = None
+    hop: Hop = field(default_factory=lambda: Hop(SystemClock()))
+    """What the proxy asks."""
+    address: dict[str, object] = field(default_factory=dict)
+    """Fields of the instance's record, where it tells of something that isn't so."""
+
+    def record(self, port: int) -> Instance:
+        """Of the instance, whose proxy listens there."""
+        told = Instance(
+            "ins-1", "fn-1", "wrk-1", "127.0.0.1", port, "10.0.2.15", InstanceStatus.READY, NOW, 1
+        )
+        told = replace(told, tls=self.hop.tls is not None, keyed=self.hop.keyed)
+        return replace(told, **self.address)
+
+
 @asynccontextmanager
 async def both_hops(
     limits: RelayLimits,
     function: Limits,
-    tls: TlsSource | None,
-    trusts: Callable[[str], bool],
-    neighbours: Neighbours | None,
+    *,
+    tls: TlsSource | None = None,
+    trusts: Callable[[str], bool] = lambda _host: False,
+    neighbours: Neighbours | None = None,
+    between: Between | None = None,
 ) -> AsyncIterator[BothHops]:
+    between = between or Between()
     clock, registry, routes, hops = SystemClock(), MemoryRegistry(), RouteTable(), BothHops()
     activator = Activator(routes, MemoryJobQueue(clock), clock, gateway_id="gw-1")
     metrics = GatewayMetrics(routes, activator)
@@ -104,7 +136,9 @@ async def both_hops(
     node = Runtime("node", Path("/none"), ("node",), "handler.js")
     spec = MachineSpec("ins-1", "fn-1", node, Path("/none"), "handler.js", 3000, 1, 128)
     machine = RawMachine(server.sockets[0].getsockname(), spec)
-    proxy = InstanceProxy(SimulatedVmm(), machine, lambda: function, clock, neighbours)
+    proxy = InstanceProxy(
+        SimulatedVmm(), machine, lambda: function, clock, neighbours=neighbours, hop=between.hop
+    )
     edge = Edge(
         routes,
         activator,
@@ -114,17 +148,23 @@ async def both_hops(
         api=Upstream(path="/nowhere"),
         api_keys=frozenset(),
         max_body_bytes=limits.max_body_bytes,
+        cluster_key=between.cluster_key,
     )
-    relay = Relay(edge, replace(limits, max_body_bytes=None), edge=True, trusts=trusts, neighbours=neighbours)
+    relay = Relay(
+        edge,
+        replace(limits, max_body_bytes=None),
+        edge=True,
+        trusts=trusts,
+        neighbours=neighbours,
+        tls=between.upstream_tls,
+    )
     tasks = [asyncio.ensure_future(routes.follow(registry)), asyncio.ensure_future(activator.run())]
     try:
         async with proxy.listening("127.0.0.1", 30000) as port:
             await routes.loaded.wait()
             await registry.put_function(FunctionConfig("fn-1", "hello", version, function, None))
             lease = await registry.lease("wrk-1")
-            instance = Instance(
-                "ins-1", "fn-1", "wrk-1", "127.0.0.1", port, "10.0.2.15", InstanceStatus.READY, NOW, 1
-            )
+            instance = between.record(port)
             await lease.put_instance(instance)
             async with asyncio.timeout(WAIT_S):
                 while not list(routes.slots("fn-1")):
@@ -144,9 +184,8 @@ async def both_hops(
                 return recorded
 
             hops.cut = cut
-            address = await relay.listen("127.0.0.1", tls=tls)
-            assert not isinstance(address, str)
-            hops.address = address
+            hops.proxy_address = ("127.0.0.1", port)
+            hops.address = cast(tuple[str, int], await relay.listen("127.0.0.1", tls=tls))
             yield hops
             await hops.close()
             await relay.close()
@@ -168,13 +207,23 @@ def neighbours(request) -> Neighbours | None:
 
 @pytest.fixture
 async def hops(neighbours) -> AsyncIterator[Callable[..., Awaitable[BothHops]]]:
-    """Makes both hops; keywords are limits of the edge's relay, or `function`, `tls` and `trusts`."""
+    """Makes both hops; keywords are limits of the edge's relay, or `function`, `tls`, `trusts`
+    and `between`."""
     errors = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(*, function=None, tls=None, trusts=lambda _host: False, **limits) -> BothHops:
-            made = both_hops(RelayLimits(**limits), function or Limits(), tls, trusts, neighbours)
+        async def start(
+            *, function=None, tls=None, trusts=lambda _host: False, between=None, **limits
+        ) -> BothHops:
+            made = both_hops(
+                RelayLimits(**limits),
+                function or Limits(),
+                tls=tls,
+                trusts=trusts,
+                neighbours=neighbours,
+                between=between,
+            )
             return await stack.enter_async_context(made)
 
         yield start

@@ -71,7 +71,7 @@ VARYING = re.compile(rb"(dur=|X-Timeout-Ms: )[0-9.]+")
 @asynccontextmanager
 async def hops_joined(*, within_the_process):
     neighbours = Neighbours() if within_the_process else None
-    async with both_hops(RelayLimits(), Limits(), None, lambda _host: False, neighbours) as both:
+    async with both_hops(RelayLimits(), Limits(), neighbours=neighbours) as both:
         yield both
 
 
