@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aether.adapters.memory.function_logs import MemoryFunctionLogs, cost_bytes
+from aether.adapters.redis.clients import RedisClients
+from aether.adapters.redis.function_logs import RedisFunctionLogs
 from aether.ports.function_logs import LogRecord
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -95,6 +97,15 @@ class FunctionLogsContract:
         for text in texts:
             logs.append(a_record(text=text))
         assert [record.text for record in await logs.tail("fn-1", 10)] == texts
+
+
+class TestRedisFunctionLogs(FunctionLogsContract):
+    @pytest.fixture
+    async def logs(self, redis_server):
+        async with aclosing(RedisClients.open(redis_server.url)) as clients:
+            await clients.commands.flushall()
+            async with aclosing(RedisFunctionLogs(clients)) as logs:
+                yield logs
 
 
 class TestMemoryFunctionLogs(FunctionLogsContract):

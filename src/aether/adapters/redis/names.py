@@ -15,6 +15,14 @@ PLACED = "aether:jobs:placed"
 REPLIES = "aether:replies:"
 """A stream for each name."""
 
+LOGS = "aether:logs:"
+"""A stream for each function: what it printed."""
+LOG_USE = "aether:logs"
+"""Sorted set: functions by when they printed last, in Redis' milliseconds."""
+LOG_BYTES = "aether:log-bytes"
+"""Hash: function to what its stream takes."""
+LOG_TOTAL = "aether:log-bytes-total"
+
 
 def placed_on(worker_id: str) -> str:
     return f"{SHARED}:{worker_id}"
@@ -26,3 +34,7 @@ def taken_by(owner: str) -> str:
 
 def replies_to(name: str) -> str:
     return f"{REPLIES}{name}"
+
+
+def printed_by(function_id: str) -> str:
+    return f"{LOGS}{function_id}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from redis.asyncio.client import Pipeline
 from redis.commands.core import AsyncScript
 
 from aether.adapters.redis import scripts
@@ -21,3 +22,7 @@ class Scripts:
         """Raises StoreUnavailable."""
         async with answering(name.replace("_", " ")):
             return await self._scripts[name](keys=list(keys), args=list(arguments))
+
+    async def add(self, pipeline: Pipeline, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> None:
+        """To what the pipeline does when it is executed."""
+        await self._scripts[name](keys=list(keys), args=list(arguments), client=pipeline)

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from aether.adapters.clock import SystemClock
 from aether.adapters.etcd.json_gateway import JsonGateway
-from aether.adapters.memory.function_logs import MemoryFunctionLogs
 from aether.adapters.redis.clients import RedisClients
+from aether.adapters.redis.function_logs import RedisFunctionLogs
 from aether.adapters.redis.job_queue import RedisJobQueue
 from aether.adapters.redis.notifications import RedisNotifications
 from aether.adapters.sql.function_store import SqlFunctionStore
@@ -67,7 +67,7 @@ async def _open_shared(
             registry=await stack.enter_async_context(open_registry(etcd)),
             jobs=await stack.enter_async_context(aclosing(RedisJobQueue(redis))),
             notifications=await stack.enter_async_context(aclosing(RedisNotifications(redis))),
-            logs=MemoryFunctionLogs(),
+            logs=await stack.enter_async_context(aclosing(RedisFunctionLogs(redis))),
             clock=SystemClock(),
         ),
         etcd,

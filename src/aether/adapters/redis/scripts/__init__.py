@@ -12,8 +12,12 @@ _KEYS = {
     "OWNERS": names.OWNERS,
     "TAKEN": names.TAKEN,
     "PLACED": names.PLACED,
+    "LOGS": names.LOGS,
+    "LOG_USE": names.LOG_USE,
+    "LOG_BYTES": names.LOG_BYTES,
+    "LOG_TOTAL": names.LOG_TOTAL,
 }
-NAMES = ("submit", "take", "give_back", "reject", "beat", "reap", "leave", "depth")
+NAMES = ("submit", "take", "give_back", "reject", "beat", "reap", "leave", "depth", "log", "unlog")
 
 
 def load(name: str) -> str:

@@ -59,3 +59,21 @@ local function retire(owner)
   redis.call('SREM', PLACED, worker_id)
   return returned
 end
+
+-- What functions print: the bytes of each stream are noted, and their sum.
+local function log_bytes(stream)
+  return redis.call('MEMORY', 'USAGE', stream) or 0
+end
+
+local function note_log_bytes(id, size)
+  local before = tonumber(redis.call('HGET', LOG_BYTES, id) or '0')
+  redis.call('HSET', LOG_BYTES, id, size)
+  redis.call('INCRBY', LOG_TOTAL, size - before)
+end
+
+local function forget_log(id)
+  note_log_bytes(id, 0)
+  redis.call('HDEL', LOG_BYTES, id)
+  redis.call('ZREM', LOG_USE, id)
+  redis.call('DEL', LOGS .. id)
+end
