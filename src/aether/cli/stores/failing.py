@@ -42,11 +42,11 @@ class StoreAway(StoreFailed):
 
 
 class StoreRefuses(StoreFailed):
-    """It answers, and will not have us: waiting would not help. `setting`: what to look at."""
+    """It answers, and will not have us: waiting would not help. `look_at`: a setting beside the address."""
 
-    def __init__(self, target: Target, reason: str, setting: str = "") -> None:
-        also = f" Look at {setting}." if setting and setting != target.setting else ""
-        super().__init__(f"{target} refuses us: {_sentence(reason)}.", hint=also.strip() or None)
+    def __init__(self, target: Target, reason: str, look_at: str = "", *, hint: str | None = None) -> None:
+        hint = hint or (f"Look at {look_at}." if look_at else None)
+        super().__init__(f"{target} refuses us: {_sentence(reason)}.", hint=hint)
 
 
 def target(settings: Settings, store: str, field: str, address: str) -> Target:
