@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from tests.databases import emptied
 
 from aether.adapters.sql.database import open_database, sqlite_url
 from aether.adapters.sql.function_store import SqlFunctionStore
@@ -208,3 +209,10 @@ class TestSqliteFunctionStore(FunctionStoreContract):
         database = await open_database(sqlite_url(tmp_path / "aether.db"))
         yield SqlFunctionStore(database)
         await database.close()
+
+
+class TestPostgresFunctionStore(FunctionStoreContract):
+    @pytest.fixture
+    async def store(self, postgres_server):
+        async with emptied(postgres_server) as database:
+            yield SqlFunctionStore(database)

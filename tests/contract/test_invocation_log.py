@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.databases import emptied
 
 from aether.adapters.sql.database import open_database, sqlite_url
 from aether.adapters.sql.function_store import SqlFunctionStore
@@ -115,6 +116,12 @@ class InvocationLogContract:
         await log.append([a_call(1, error_message="it said \udcff"), a_call(0)])
         assert [call.error_message for call in await log.list("fn-1", 9)] == ["it said ?", None]
 
+    async def test_no_call_keeps_a_batch_out_by_a_character(self, log):
+        """NUL is one that some engines don't have."""
+        await log.append([a_call(1, error_message="a\0b", path="/\0"), a_call(0)])
+        [call, _] = await log.list("fn-1", 9)
+        assert call.error_message in ("a\0b", "a\ufffdb")
+
     async def test_empty_batch_is_nothing(self, log):
         await log.append([])
 
@@ -149,3 +156,10 @@ class TestSqliteInvocationLog(InvocationLogContract):
         database = await open_database(sqlite_url(tmp_path / "aether.db"))
         yield SqlFunctionStore(database), SqlInvocationLog(database)
         await database.close()
+
+
+class TestPostgresInvocationLog(InvocationLogContract):
+    @pytest.fixture
+    async def stores(self, postgres_server):
+        async with emptied(postgres_server) as database:
+            yield SqlFunctionStore(database), SqlInvocationLog(database)

@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
-from itertools import chain
 
 from sqlalchemy import delete, literal, select, tuple_
 
+from aether.adapters.sql.append import APPEND
 from aether.adapters.sql.database import Database
-from aether.adapters.sql.rows import invocation_from, invocation_values
+from aether.adapters.sql.rows import invocation_from
 from aether.adapters.sql.tables import invocations
 from aether.adapters.sql.times import UtcTime
 from aether.domain.invocation import Invocation
-
-_Row = tuple[str | int | None, ...]
-_Parameters = _Row | list[_Row]
-_COLUMNS = invocations.columns.keys()
-_ROWS_AT_ONCE = (1024, 256, 32)
-"""Rows of one statement; what is left goes row by row. The engine lets other threads run while it works on
-a statement, and before and after it waits for the event loop's: with a row each, that is most of its time."""
-
-
-@lru_cache(maxsize=len(_ROWS_AT_ONCE) + 1)
-def _append(rows: int) -> str:
-    """A row whose function is gone is not written, nor one that was written by an earlier try."""
-    row = f"({', '.join('?' * len(_COLUMNS))})"
-    function = f"column{_COLUMNS.index('function_id') + 1}"
-    return (
-        f"INSERT INTO invocations ({', '.join(_COLUMNS)}) "  # noqa: S608 - of our own words only
-        f"SELECT * FROM (VALUES {', '.join([row] * rows)}) "
-        f"WHERE EXISTS (SELECT 1 FROM functions WHERE id = {function}) ON CONFLICT DO NOTHING"
-    )
-
-
-def _pieces(rows: list[_Row]) -> Iterator[tuple[int, _Parameters]]:
-    """How many rows a statement is for, and the parameters of one, or of several that are run in turn."""
-    begin = 0
-    for size in _ROWS_AT_ONCE:
-        while len(rows) - begin >= size:
-            yield size, tuple(chain.from_iterable(rows[begin : begin + size]))
-            begin += size
-    if begin < len(rows):
-        yield 1, rows[begin:]
 
 
 class SqlInvocationLog:
@@ -55,9 +24,10 @@ class SqlInvocationLog:
     async def append(self, invocations: Sequence[Invocation]) -> None:
         if not invocations:
             return
+        append = APPEND[self._database.dialect]
         async with self._database.writing() as connection:
-            for size, parameters in _pieces([invocation_values(each) for each in invocations]):
-                await connection.exec_driver_sql(_append(size), parameters)
+            for statement, parameters in append(invocations):
+                await connection.exec_driver_sql(statement, parameters)
 
     async def list(self, function_id: str, limit: int, before_id: str | None = None) -> list[Invocation]:
         place = tuple_(invocations.c.started_at, invocations.c.id)

@@ -6,25 +6,55 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
-from aether.adapters.sql.errors import DatabaseTooNew
+from aether.adapters.sql.errors import DatabaseRefused, DatabaseTooNew
+from aether.adapters.sql.tables import metadata
 
 SCRIPTS = "aether.adapters.sql:migrations"
 
 
-def migrate(connection: Connection) -> None:
-    """Run what is missing, inside the connection's transaction, which is also the lock.
+def is_current(connection: Connection) -> bool:
+    """Whether nothing is missing. Raises DatabaseTooNew for a migration that is not among ours."""
+    scripts = ScriptDirectory.from_config(_config(connection))
+    at, head = revision(connection), scripts.get_current_head() or ""
+    if at and at not in {script.revision for script in scripts.walk_revisions()}:
+        raise DatabaseTooNew(at, head)
+    return at == head
 
-    Raises DatabaseTooNew for a database at a migration that is not among ours.
+
+def revision(connection: Connection) -> str:
+    """The migration that a database is at; '' for none."""
+    return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def migrate(connection: Connection) -> None:
+    """Run what is missing, inside the connection's transaction: all of it or nothing, one process at a time.
+
+    Raises DatabaseTooNew, and DatabaseRefused for a server's database that holds another program's tables.
     """
+    if connection.dialect.name == "postgresql":
+        from aether.adapters.sql import postgres  # noqa: PLC0415 - its driver is of no use to SQLite
+
+        postgres.lock(connection)
+        if not revision(connection):
+            _require_no_tables(connection)
+    if not is_current(connection):
+        command.upgrade(_config(connection), "head")
+
+
+def _require_no_tables(connection: Connection) -> None:
+    """What is in a SQLite file is taken over; the system before ours had no other."""
+    others = metadata.tables.keys() & set(inspect(connection).get_table_names())
+    if others:
+        raise DatabaseRefused(
+            f"the database has tables of another program already: {', '.join(sorted(others))}",
+            hint="give Aether a database of its own",
+        )
+
+
+def _config(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", SCRIPTS)
     config.attributes["connection"] = connection
-    scripts = ScriptDirectory.from_config(config)
-    known = {script.revision for script in scripts.walk_revisions()}
-    head = scripts.get_current_head() or ""
-    for revision in MigrationContext.configure(connection).get_current_heads():
-        if revision not in known:
-            raise DatabaseTooNew(revision, head)
-    command.upgrade(config, "head")
+    return config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from math import isfinite
@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from aether.adapters.sql.times import to_text
 from aether.domain.function import Function, Limits, Version
 from aether.domain.invocation import Invocation, InvocationStatus
 
@@ -70,15 +69,17 @@ def version_from(stored: Mapping[str, Any], current: Version) -> Version:
     return Version(**{**asdict(current), **_known(Version, stored)})
 
 
-def invocation_values(invocation: Invocation) -> tuple[str | int | None, ...]:
-    """In the order of the table's columns, as SQLite stores them."""
+def invocation_values(
+    invocation: Invocation, time: Callable[[datetime], str | datetime]
+) -> tuple[str | int | datetime | None, ...]:
+    """In the order of the table's columns, JSON as text; `time` is how the engine takes points in time."""
     error = invocation.error_message
     return (
         invocation.id,
         invocation.function_id,
         invocation.status.value,
         invocation.duration_ms,
-        to_text(invocation.started_at),
+        time(invocation.started_at),
         # Part of it may be a machine's own words, and no text.
         error if error is None else error.encode(errors="replace").decode(),
         invocation.instance_id,

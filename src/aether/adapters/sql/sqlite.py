@@ -16,8 +16,12 @@ from aether.domain.errors import DiskFull, StoreUnavailable
 BUSY_TIMEOUT_MS = 10_000
 """How long one process waits for another's write; ours take milliseconds."""
 
+MIGRATION_TIMEOUT_MS = 300_000
+"""How long for another's migration, which may rewrite large tables."""
+
 WRITES = "aether_writes"
-"""Execution option of connections whose transactions write."""
+"""Execution option of connections whose transactions write; PATIENTLY where they wait for a migration."""
+PATIENTLY = "patiently"
 
 SETTINGS = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
@@ -69,4 +73,8 @@ def _set_up(connection: DBAPIConnection, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get(WRITES, False)
+    if writes == PATIENTLY:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {MIGRATION_TIMEOUT_MS}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if writes == PATIENTLY:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
