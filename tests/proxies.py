@@ -1,10 +1,10 @@
-"""A TCP proxy that can cut and hold what goes through it: a network between an adapter and its server."""
+"""A TCP proxy that can cut, hold, slow and alter what goes through it: a network between two."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 
@@ -19,6 +19,10 @@ class Network:
         self.flows = asyncio.Event()
         """Cleared, nothing passes, and nobody is told."""
         self.flows.set()
+        self.alter: Callable[[bytes], bytes] = bytes
+        """What becomes of the bytes that come back."""
+        self.bytes_per_s = 0
+        """Of each direction of each connection; 0 for as many as there are."""
         self.port = 0
         self.connections = 0
 
@@ -40,8 +44,8 @@ class Network:
             self._writers.add(back)
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._copy(reader, back))
-                    group.create_task(self._copy(there, writer))
+                    group.create_task(self._copy(reader, back, back=False))
+                    group.create_task(self._copy(there, writer, back=True))
             finally:
                 self._writers.discard(back)
                 back.transport.abort()
@@ -52,11 +56,13 @@ class Network:
             writer.transport.abort()
             self._tasks.discard(task)
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
                 await self.flows.wait()
-                writer.write(data)
+                if self.bytes_per_s:
+                    await asyncio.sleep(len(data) / self.bytes_per_s)
+                writer.write(self.alter(data) if back else data)
                 await writer.drain()
         writer.transport.abort()
 

@@ -22,37 +22,48 @@ NO_ROOM_CODES = (
 )
 """Codes of S3 servers, of MinIO and Ceph for two; HTTP 507 says the same."""
 
-KEYS = "check MINIO_ACCESS_KEY and MINIO_SECRET_KEY"
-REGION = "check AETHER_S3_REGION, and that MINIO_ENDPOINT is of that region"
-BUCKET_HINT = "make it, or name another by AETHER_S3_BUCKET"
 REFUSALS = {
-    "NoSuchBucket": ("has no such bucket", BUCKET_HINT),
-    "InvalidBucketName": ("takes no bucket of that name", "name another by AETHER_S3_BUCKET"),
-    "InvalidAccessKeyId": ("does not know the access key", "check MINIO_ACCESS_KEY"),
-    "SignatureDoesNotMatch": ("finds that the secret key is not the access key's", "check MINIO_SECRET_KEY"),
-    "AccessDenied": (
-        "does not let the access key do this",
-        "let it list, read, write and delete in the bucket, or take another: MINIO_ACCESS_KEY",
-    ),
-    "RequestTimeTooSkewed": ("has another time than this host", "set both clocks (NTP)"),
-    "AuthorizationHeaderMalformed": ("is in another region", REGION),
-    "IllegalLocationConstraintException": ("is in another region", REGION),
-    "PermanentRedirect": ("has the bucket in another region", REGION),
+    "NoSuchBucket": ("has no such bucket", "bucket"),
+    "InvalidBucketName": ("takes no bucket of that name", "bucket"),
+    "InvalidAccessKeyId": ("does not know the access key", "access_key"),
+    "SignatureDoesNotMatch": ("finds that the secret key is not the access key's", "secret_key"),
+    "AccessDenied": ("does not let the access key do this", "access_key"),
+    "RequestTimeTooSkewed": ("has another time than this host: set both clocks", ""),
+    "AuthorizationHeaderMalformed": ("is in another region", "region"),
+    "IllegalLocationConstraintException": ("is in another region", "region"),
+    "PermanentRedirect": ("has the bucket in another region", "region"),
 }
-"""What no second try will mend. Source of the codes: the S3 API, "Error responses"."""
+"""What no second try will mend: what to say, and what it is about. Source: the S3 API, "Error responses"."""
+
+HINTS = {
+    "": None,
+    "bucket": "make it, or name another: AETHER_S3_BUCKET",
+    "access_key": "check MINIO_ACCESS_KEY, and what it may do in the bucket: list, read, write and delete",
+    "secret_key": "check MINIO_SECRET_KEY",
+    "region": "check AETHER_S3_REGION and MINIO_ENDPOINT",
+    "ca_pem": "name who signs it by AETHER_S3_CA; the host in MINIO_ENDPOINT must be in it",
+}
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
 _SYSTEM = re.compile(r'message: "([^"]+)"')
-_CERTIFICATE = re.compile(r"InvalidCertificate\((\w+)")
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 
 
 class Refused(StoreUnavailable):
     """It answered, and will not do it, now or later: the keys, the bucket or their rights are wrong."""
 
+    def __init__(self, message: str, about: str) -> None:
+        """`about`: the field of `S3Account` to look at; '' for none."""
+        super().__init__(message, hint=HINTS[about])
+        self.about = about
+
 
 class NoBucket(Refused):
     """There is none of that name."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "bucket")
 
 
 @contextmanager
@@ -82,14 +93,14 @@ def _told(error: Exception) -> AetherError | None:
     if status == "507" or code in NO_ROOM_CODES or any(part in text for part in NO_ROOM_TEXTS):
         return DiskFull("the code store is full", hint="free some space there")
     if code in REFUSALS:
-        what, hint = REFUSALS[code]
-        kind = NoBucket if code == "NoSuchBucket" else Refused
-        return kind(f"the code store {what}", hint=hint)
+        what, about = REFUSALS[code]
+        told = f"the code store {what}"
+        return NoBucket(told) if code == "NoSuchBucket" else Refused(told, about)
     if isinstance(error, FileNotFoundError) and code in ("", "NoSuchKey"):
         return None
     answered = f"HTTP {status} {code}".rstrip()
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-        return Refused(f"the code store refuses what we ask: {answered}", hint=KEYS)
+        return Refused(f"the code store refuses what we ask: {answered}", "access_key")
     if status:
         return StoreUnavailable(f"the code store failed: {answered}", hint="see its log; is its disk full?")
     return _unanswered(text)
@@ -97,10 +108,7 @@ def _told(error: Exception) -> AetherError | None:
 
 def _unanswered(text: str) -> StoreUnavailable:
     if certificate := _first(_CERTIFICATE, text):
-        return Refused(
-            f"the code store's certificate is not trusted: {certificate}",
-            hint="name who signs it by AETHER_S3_CA; the host in MINIO_ENDPOINT must be in it",
-        )
+        return Refused(f"the code store's certificate is not trusted: {certificate}", "ca_pem")
     reason = _first(_SYSTEM, text)
     if reason:
         reason = reason[0].lower() + reason[1:]

@@ -12,7 +12,7 @@ import obstore
 from obstore.store import S3Store
 
 from aether.adapters.objects.code_store import BUCKET, ObjectCodeStore
-from aether.adapters.objects.errors import BUCKET_HINT, NoBucket, error_code, translated
+from aether.adapters.objects.errors import NoBucket, error_code, translated
 from aether.adapters.objects.remote import RemoteBucket
 from aether.domain.errors import StoreUnavailable
 
@@ -104,6 +104,5 @@ async def _make_bucket(account: S3Account, store: S3Store) -> None:
     if answer.is_error and code not in MADE_MEANWHILE:
         raise NoBucket(
             f"the code store has no bucket {account.bucket!r}, and makes none for us:"
-            f" HTTP {answer.status_code} {code}".rstrip(),
-            hint=BUCKET_HINT,
+            f" HTTP {answer.status_code} {code}".rstrip()
         )
