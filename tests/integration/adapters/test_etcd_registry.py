@@ -495,7 +495,7 @@ class TestEndpoints:
     async def test_tls_is_spoken_and_its_certificate_checked(self, etcd_server, stack, tmp_path):
         certificate, key = make_certificate(tmp_path)
         net = await stack.enter_async_context(
-            network(etcd_server.port, Certificate(certificate, key).context)
+            network(etcd_server.port, Certificate(certificate, key).context())
         )
         url = f"https://localhost:{net.port}"
         gateway = await stack.enter_async_context(aclosing(JsonGateway([url], tls=trusting(certificate))))

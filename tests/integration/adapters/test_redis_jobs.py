@@ -445,7 +445,7 @@ class TestAbsence:
     async def test_tls_is_spoken_and_its_certificate_checked(self, redis, redis_server, stack, tmp_path):
         certificate, key = make_certificate(tmp_path)
         net = await stack.enter_async_context(
-            network(redis_server.port, Certificate(certificate, key).context)
+            network(redis_server.port, Certificate(certificate, key).context())
         )
         url = f"rediss://localhost:{net.port}"
         async with (
