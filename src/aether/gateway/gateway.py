@@ -25,7 +25,8 @@ from aether.gateway.recorder import Recorder
 from aether.gateway.routes import RouteTable
 from aether.gateway.silence import Silence
 from aether.gateway.tls import Certificate
-from aether.http import Limits, MutualTls, Neighbours, Relay, Side, Upstream
+from aether.gateway.worker_reach import WorkerReach
+from aether.http import Limits, MutualTls, Neighbours, Relay, Upstream
 from aether.ports.clock import Clock
 from aether.ports.function_store import FunctionStore
 from aether.ports.invocation_log import InvocationLog
@@ -67,8 +68,8 @@ class GatewaySettings:
     """Before it stops accepting: so long `/readyz` says no already, for front proxies to see."""
     cluster_key: str = ""
     """Instances' proxies that want it get it."""
-    hop_tls: tuple[Path, Path, Path] | None = None
-    """Certificate, key and CA for connections to proxies that speak TLS."""
+    hop_tls: MutualTls | None = None
+    """For connections to proxies that speak TLS."""
 
 
 class Gateway:
@@ -87,7 +88,7 @@ class Gateway:
     ) -> None:
         self._settings = settings
         self._certificate = Certificate(*settings.certificate) if settings.certificate else None
-        self._hop_tls = MutualTls(*settings.hop_tls, Side.CLIENT) if settings.hop_tls else None
+        self._hop_tls = settings.hop_tls
         self._neighbours = neighbours
         self._registry = registry
         self._clock = clock
@@ -126,7 +127,8 @@ class Gateway:
 
         `on_ready` hears the address. Raises OSError when it is taken.
         """
-        reach = Reach(self.routes, self._clock)
+        reach, worker_reach = Reach(self.routes, self._clock), WorkerReach(self.routes, self._clock)
+        reach.on_host = worker_reach.host
         edge = Edge(
             self.routes,
             self.activator,
@@ -166,6 +168,7 @@ class Gateway:
                     group.create_task(self._good_versions.run(), name="good versions"),
                     group.create_task(self._recorder.run(), name="recorder"),
                     group.create_task(reach.run(relay.reach), name="reach"),
+                    group.create_task(worker_reach.run(), name="worker reach"),
                     group.create_task(Silence(self.routes, self._clock).run(), name="silence"),
                 ]
                 group.create_task(serve_api(api, self._settings.api_socket, api_stop), name="API server")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from aether.domain.errors import AetherError, Forbidden, Unauthenticated
-from aether.http import Answer, Request, TlsSource
+from aether.http import Answer, MutualTls, Request, TlsSource
 from aether.ports.clock import Clock
 from aether.worker.wording import error_answer
 
@@ -22,18 +22,27 @@ TELL_EVERY_S = 60.0
 class Hop:
     """What a worker's proxies ask of those who connect. With no keys and no TLS they ask nothing.
 
-    Any of `keys` will do, so that gateways and workers can change theirs one after the other. `tls` is for
-    the listeners; see `aether.http.mutual_tls`.
+    Any of `keys` will do, so that gateways and workers can change theirs one after the other.
     """
 
-    def __init__(self, clock: Clock, keys: Sequence[bytes] = (), tls: TlsSource | None = None) -> None:
+    def __init__(self, clock: Clock, keys: Sequence[bytes] = (), tls: MutualTls | None = None) -> None:
         self._clock = clock
         self._keys = tuple(keys)
         self.keyed = bool(keys)
-        self.tls = tls
+        self._tls = tls
         self.refused = {"missing": 0, "wrong": 0}
         """Requests that did not get through, by what was wrong with their key."""
         self._told_at_s: float | None = None
+
+    @property
+    def tls(self) -> TlsSource | None:
+        """For the proxies' listeners."""
+        return None if self._tls is None else self._tls.context
+
+    async def follow(self) -> None:
+        """Until cancelled: take new certificates when their files change."""
+        if self._tls is not None:
+            await self._tls.follow()
 
     def refusal(self, request: Request) -> Answer | None:
         """What is answered to a request without the right key; None for one with it."""

@@ -10,12 +10,13 @@ from fastapi import FastAPI
 
 from aether.cli.data_dir import api_key
 from aether.cli.edge_settings import certificate, client_limits, trusted_proxies
+from aether.cli.hop_settings import cluster_keys, hop_tls
 from aether.cli.settings import Settings
 from aether.cli.stores.opened import Stores
 from aether.gateway.api import ApiDependencies, create_api
 from aether.gateway.gateway import Gateway, GatewaySettings
 from aether.gateway.settled import SettledRegistry
-from aether.http import Neighbours
+from aether.http import Neighbours, Side
 from aether.ports.vmm import Runtime
 
 MB = 1_000_000
@@ -51,6 +52,9 @@ def make_gateway(settings: Settings, stores: Stores, neighbours: Neighbours | No
             certificate=certificate(settings),
             trusted_proxies=trusted_proxies(settings),
             drain_timeout_s=settings.drain_timeout_s,
+            stop_pause_s=settings.stop_pause_s,
+            cluster_key=next(iter(cluster_keys(settings)), ""),
+            hop_tls=hop_tls(settings, Side.CLIENT),
         ),
         registry=stores.registry,
         jobs=stores.jobs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aether.cli.hop_settings import make_hop
 from aether.cli.settings import Settings
 from aether.cli.stores.opened import WorkerStores
 from aether.http import Neighbours
@@ -43,4 +44,5 @@ def make_host(
         logs=stores.logs,
         clock=stores.clock,
         neighbours=neighbours,
+        hop=make_hop(settings, stores.clock),
     )

@@ -96,6 +96,13 @@ class PlatformSettings(BaseSettings):
         description="Seconds that calls may still take when the platform is asked to stop; then what has no "
         "answer gets 503, and streams are cut.",
     )
+    stop_pause_s: int = Field(
+        default=0,
+        ge=0,
+        le=300,
+        description="Seconds for which `/readyz` says no before the platform stops taking connections, so "
+        "that front proxies send none any more: longer than they take to notice.",
+    )
     tls_cert: ExpandedPath | None = Field(
         default=None,
         description="Certificate chain (PEM, leaf first) to serve HTTPS with; read again when it changes.",

@@ -25,7 +25,9 @@ class RoleSettings(BaseSettings):
     )
     cluster_key: Secret = Field(
         default=NO_SECRET,
-        description="Instances' proxies answer only gateways that have it; the same everywhere.",
+        description="Instances' proxies answer only gateways that have it; the same everywhere. Of several, "
+        "separated by commas, the first is sent and any is taken: to change it, add the new one at the end "
+        "everywhere, then put it first, then take the old one away.",
     )
     hop_cert: ExpandedPath | None = Field(
         default=None,
