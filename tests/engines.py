@@ -120,8 +120,11 @@ class EtcdServer(Engine):
     def lose_everything(self) -> None:
         """Killed, and started again as the backup of nothing."""
         self.kill()
-        shutil.rmtree(self.directory / "data")
+        self.wipe()
         self.start()
+
+    def wipe(self) -> None:
+        shutil.rmtree(self.directory / "data")
 
 
 class RedisServer(Engine):

@@ -1,0 +1,48 @@
+"""Debian's haproxy in front of the gateways, as docs/cluster.md sets it up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+CONFIGURATION = """\
+global
+    maxconn 4000
+
+defaults
+    mode http
+    option forwardfor
+    timeout connect 2s
+    timeout client 90s
+    # Longer than any call may take until the head of its answer.
+    timeout server 910s
+    timeout tunnel 1h
+    # Another gateway is asked when one does not take the connection; what was sent is never sent again.
+    retries 2
+    option redispatch 1
+    retry-on conn-failure
+
+frontend functions
+{binds}
+    default_backend gateways
+
+backend gateways
+    balance roundrobin
+    http-reuse safe
+    option httpchk GET /readyz
+    http-check expect status 200
+    # A gateway that stops says so here first, and goes on answering for a second.
+    default-server check inter 500ms fastinter 100ms downinter 200ms fall 1 rise 1
+{servers}
+"""
+
+
+def write_configuration(path: Path, listen: Sequence[str], gateways: Sequence[str]) -> None:
+    """`listen` and `gateways` are addresses with ports."""
+    binds = "\n".join(f"    bind {address}" for address in listen)
+    servers = "\n".join(f"    server gateway-{n} {address}" for n, address in enumerate(gateways, 1))
+    path.write_text(CONFIGURATION.format(binds=binds, servers=servers))
+
+
+def command(configuration: Path) -> list[str]:
+    return ["haproxy", "-db", "-f", str(configuration)]
