@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -37,3 +38,5 @@ class Instance:
     """Its proxy speaks TLS, and asks for a certificate of the cluster's; a foreign worker's does not."""
     keyed: bool = False
     """Its proxy wants the cluster key. No other is sent it: what does not take it off shows it to a function."""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    """Milliseconds that its start took, by phase."""

@@ -21,7 +21,10 @@ class InstanceLoad:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Instances of one revision of a function that ended by themselves, one after the other, on a worker."""
+    """Instances of one revision of a function that ended by themselves, one after the other, on a worker.
+
+    Or starts of it that failed.
+    """
 
     revision: int
     in_a_row: int
@@ -54,6 +57,8 @@ class Worker:
     """Instances being started, by function id."""
     failures: Mapping[str, Failures] = field(default_factory=dict)
     """By function id: what crash loops are told by."""
+    failed_starts: Mapping[str, Failures] = field(default_factory=dict)
+    """By function id: the last starts of its newest versions that failed, until one works."""
     short_of: int = 0
     """Bytes that it wants back: its host runs out of memory. Idle instances go first."""
     instance_overhead: int = 0

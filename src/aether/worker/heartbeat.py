@@ -21,6 +21,7 @@ def worker_record(
     *,
     draining: bool,
     failures: Mapping[str, Failures],
+    failed_starts: Mapping[str, Failures],
 ) -> Worker:
     """How things are now."""
     loads = {i.id: i.load() for i in instances if i.ready}
@@ -42,6 +43,7 @@ def worker_record(
         instances=loads,
         starting=dict(starting),
         failures=failures,
+        failed_starts=failed_starts,
         short_of=room.short_of,
         instance_overhead=capacity.overhead,
         max_instances=room.max_instances,

@@ -13,12 +13,14 @@ from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig
 from aether.domain.ids import new_id
 from aether.domain.instance import Instance, InstanceStatus
+from aether.domain.job import JobReply
 from aether.domain.worker import Worker as WorkerRecord
 from aether.ports.job_queue import Claim, JobQueue
 from aether.ports.registry import Entry, Registry, config_key
 from aether.worker.answering import Answering
 from aether.worker.capacity import SMALLEST_INSTANCE_MIB, Capacity
 from aether.worker.crash_loops import CrashLoops
+from aether.worker.failed_starts import FailedStarts
 from aether.worker.heartbeat import worker_record
 from aether.worker.host import Host
 from aether.worker.instance import RunningInstance
@@ -52,6 +54,7 @@ class Worker:
         self._crash_loops = CrashLoops(host.clock, self._publish)
         self._draining = False
         self._news = asyncio.Event()
+        self._failed_starts = FailedStarts(host.clock, self._news.set)
         self._changed = asyncio.Event()
         self._telling = asyncio.Lock()
         self._starts = asyncio.Semaphore(starts_at_once or 2 * (os.cpu_count() or 1))
@@ -70,6 +73,8 @@ class Worker:
                 ),
                 roles.create_task(self._take_jobs(instances), name="worker jobs"),
             ]
+            if self._host.hop is not None:
+                tasks.append(roles.create_task(self._host.hop.follow(), name="worker certificate"))
             await stop.wait()
             self.drain(within_s=0)
             await self.drained()
@@ -115,9 +120,15 @@ class Worker:
         self._instances[instance_id] = instance
         self._give_up_outdated(instance)
         answering = Answering(claim)
+        began_s = self._host.clock.monotonic()
+
+        async def told(outcome: JobReply) -> None:
+            self._failed_starts.note(outcome, began_s)
+            await answering.reply(outcome)
+
         try:
             self._news.set()
-            await instance.run(answering.reply, self._starts)
+            await instance.run(told, self._starts)
         except Exception as error:
             log.exception("instance failed", instance=instance_id, function=job.function_id)
             await answering.broke(error)
@@ -152,6 +163,7 @@ class Worker:
             list(self._instances.values()),
             draining=self._draining,
             failures=self._crash_loops.told(),
+            failed_starts=self._failed_starts.told(),
         )
 
     def _on_view(self, entries: Mapping[str, Entry]) -> None:
@@ -168,6 +180,8 @@ class Worker:
             self._prune_code()
 
     def _learn(self, key: str, entry: Entry | None) -> None:
+        if isinstance(entry, Instance):
+            self._failed_starts.saw(entry)
         match entry:
             case FunctionConfig():
                 self._functions.learn(entry)
@@ -188,6 +202,7 @@ class Worker:
     def _forget(self, function_id: str) -> None:
         self._functions.forget(function_id)
         self._crash_loops.forget(function_id)
+        self._failed_starts.forget(function_id)
         for instance in self._instances.values():
             if instance.job.function_id == function_id:
                 instance.drain(within_s=0)
