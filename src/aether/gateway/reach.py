@@ -49,6 +49,8 @@ class Reach:
     def __init__(self, routes: RouteTable, clock: Clock) -> None:
         self._routes = routes
         self._clock = clock
+        self.on_host: Callable[[str, bool], None] = lambda _host, _answers: None
+        """Called with a host's address when it is lost, and when it answers again or has no instance left."""
         self._hosts: dict[str, _Trial] = {}
         """By address, those that are in doubt or lost."""
         self._alone: dict[Slot, _Trial] = {}
@@ -105,6 +107,7 @@ class Reach:
         there = list(self._at(host))
         if not there:
             del self._hosts[host]
+            self.on_host(host, True)
             return
         slot = trial.slot if trial.slot in there else there[0]
         if await _answers(slot.upstream, connect):
@@ -112,6 +115,7 @@ class Reach:
             return
         if trial.tries == 0:
             log.error("host lost, with all instances there", host=host)
+            self.on_host(host, False)
         self._again(trial)
         for each in self._at(host):
             self._routes.lose(each)
@@ -119,6 +123,7 @@ class Reach:
     def _found_again(self, host: str) -> None:
         del self._hosts[host]
         log.info("host answers again", host=host)
+        self.on_host(host, True)
         for slot in self._at(host):
             slot.doubts.discard(Doubt.HOST)
             slot.lost = slot in self._alone
