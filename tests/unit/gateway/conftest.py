@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
@@ -47,6 +47,15 @@ class Parts:
     routes: RouteTable
     activator: Activator
     lease: Lease
+    leases: dict[str, Lease] = field(default_factory=dict)
+    """Of other workers than the first."""
+
+    async def lease_of(self, worker_id: str) -> Lease:
+        if worker_id == self.lease.worker_id:
+            return self.lease
+        if worker_id not in self.leases:
+            self.leases[worker_id] = await self.registry.lease(worker_id)
+        return self.leases[worker_id]
 
     async def put(self, config: FunctionConfig) -> FunctionConfig:
         await self.registry.put_function(config)

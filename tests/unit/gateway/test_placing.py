@@ -22,8 +22,7 @@ def ours(name: str, **facts) -> Worker:
 
 
 async def tell(parts: Parts, record: Worker) -> None:
-    lease = await parts.registry.lease(record.id)
-    await lease.put_worker(record)
+    await (await parts.lease_of(record.id)).put_worker(record)
     await parts.until(lambda: parts.routes.workers.get(record.id) == record)
 
 
@@ -174,8 +173,7 @@ def room(parts: Parts, config: FunctionConfig) -> bool:
 
 async def test_code_is_started_where_it_is(two):
     await two.put(function())
-    lease = await two.registry.lease("wrk-2")
-    await lease.put_instance(replace(instance("a"), worker_id="wrk-2"))
+    await (await two.lease_of("wrk-2")).put_instance(replace(instance("a"), worker_id="wrk-2"))
     await two.until(lambda: two.routes.instances("fn-1"))
     config = await started(two)
     await taken(two, "wrk-2")
