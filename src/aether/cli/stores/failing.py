@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+ERRNO = re.compile(r"\[Errno -?\d+\] ")
 HINT = "Start it, or mend the setting; --wait-for-stores waits for it."
 
 
@@ -45,7 +47,7 @@ class StoreRefuses(StoreFailed):
     """It answers, and will not have us: waiting would not help. `look_at`: a setting beside the address."""
 
     def __init__(self, target: Target, reason: str, look_at: str = "", *, hint: str | None = None) -> None:
-        hint = hint or (f"Look at {look_at}." if look_at else None)
+        hint = hint or (f"Look at {look_at}." if look_at and look_at != target.setting else None)
         super().__init__(f"{target} refuses us: {_sentence(reason)}.", hint=hint)
 
 
@@ -83,18 +85,20 @@ async def ready(look: Callable[[], Awaitable[T]], *, wait: bool) -> T:
 @asynccontextmanager
 async def unless(stop: asyncio.Event) -> AsyncIterator[None]:
     """What is done meanwhile is cancelled when `stop` is set. Raises StoppedBefore then."""
-    async with asyncio.TaskGroup() as group:
-        try:
-            async with asyncio.timeout(None) as limit:
-                watching = group.create_task(_end_by(stop, limit), name="stop before the start")
-                try:
-                    yield
-                finally:
-                    watching.cancel()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise StoppedBefore from None
+    limit = asyncio.timeout(None)
+    try:
+        async with limit:
+            # Its own task, and not a group's: what is raised meanwhile is told as it is.
+            watching = asyncio.ensure_future(_end_by(stop, limit))
+            try:
+                yield
+            finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise StoppedBefore from None
 
 
 class StoppedBefore(Exception):
@@ -107,5 +111,5 @@ async def _end_by(stop: asyncio.Event, limit: asyncio.Timeout) -> None:
 
 
 def _sentence(reason: str) -> str:
-    """Its first line, without the full stop."""
-    return reason.strip().partition("\n")[0].rstrip(". ")
+    """Its first line, without the full stop, and without what only programmers read."""
+    return ERRNO.sub("", reason.strip().partition("\n")[0]).rstrip(". ")

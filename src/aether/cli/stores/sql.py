@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aether.adapters.sql.database import Database, open_database, sqlite_url
+from aether.adapters.sql.errors import DatabaseRefused
 from aether.cli.data_dir import PRIVATE
+from aether.cli.masking import without_password
 from aether.cli.settings import Settings
 from aether.cli.stores.failing import StoreAway, StoreRefuses, Target, ready, target
 from aether.domain.errors import StoreUnavailable
-
-REFUSALS = ("28", "3D", "42")
-"""SQLSTATE of a wrong user or password, a missing database, no right. Source: PostgreSQL, appendix A."""
 
 
 @asynccontextmanager
@@ -38,19 +37,10 @@ async def _open(settings: Settings, url: str) -> Database:
     at = sql_target(settings)
     try:
         return await open_database(url)
-    except StoreUnavailable as error:
-        reason = error.message.partition(": ")[2] or error.message
-        state = _sqlstate(error)
-        if state.startswith(REFUSALS):
-            raise StoreRefuses(at, reason) from None
-        raise StoreAway(at, reason) from None
-
-
-def _sqlstate(error: BaseException | None) -> str:
-    """Of the engine's own error behind ours; empty where there is none."""
-    while error is not None:
-        for one in (error, getattr(error, "orig", None)):
-            if state := getattr(one, "sqlstate", None):
-                return str(state)
-        error = error.__cause__ or error.__context__
-    return ""
+    except DatabaseRefused as refused:
+        raise StoreRefuses(at, refused.message, at.setting, hint=refused.hint) from None
+    except StoreUnavailable as away:
+        raise StoreAway(at, away.message) from None
+    except ValueError as error:
+        # What is in the URL may be told: not its password.
+        raise StoreRefuses(at, without_password(str(error)), at.setting) from None
