@@ -3,6 +3,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from aether.domain.gateway import GatewayRecord
 from aether.domain.ids import CALL_ID
 from aether.domain.worker import Failures
 
@@ -128,6 +129,18 @@ async def test_workers_and_status(platform, api, make, worker, instance):
         "total_mem": 1 << 30, "free_mem": 1 << 29, "limits": "cgroup v2",
     }  # fmt: skip
     await lease.close()
+
+
+async def test_workers_show_which_gateways_cannot_reach_them(platform, api, worker):
+    workers, gateways = await platform.deps.registry.lease("wrk-1"), await platform.deps.registry.lease("gw")
+    await workers.put_worker(worker)
+    at = worker.last_heartbeat
+    for name, unreachable in (("gw-1", {"wrk-1": "10.0.0.5:9090: refused"}), ("gw-2", {"wrk-2": "no"})):
+        await gateways.put_gateway(GatewayRecord(name, "host", "1", at, unreachable=unreachable))
+    (found,) = (await api.get("/api/workers")).json()
+    assert found["unreachable"] == {"gw-1": "10.0.0.5:9090: refused"}
+    await workers.close()
+    await gateways.close()
 
 
 async def test_drain_begins_or_is_404(platform, api):

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 import aether
 from aether.domain.errors import NotFound
 from aether.domain.function import FunctionConfig
+from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance
 from aether.domain.worker import Worker
 from aether.gateway.api.answers import problems
@@ -19,7 +20,8 @@ router = APIRouter(prefix="/api", tags=["platform"])
 @router.get("/workers", responses=problems())
 async def list_workers(deps: Deps) -> list[WorkerView]:
     entries = (await deps.registry.view()).entries.values()
-    return [WorkerView.of(entry) for entry in entries if isinstance(entry, Worker)]
+    gateways = [entry for entry in entries if isinstance(entry, GatewayRecord)]
+    return [WorkerView.of(entry, gateways) for entry in entries if isinstance(entry, Worker)]
 
 
 @router.post("/workers/{worker_id}/drain", status_code=202, responses=problems(404))

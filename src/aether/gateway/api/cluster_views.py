@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 
 from pydantic import BaseModel
 
+from aether.domain.gateway import GatewayRecord
 from aether.domain.worker import Worker
 from aether.ports.vmm import Runtime
 
@@ -47,11 +49,15 @@ class WorkerView(BaseModel):
     """`cgroup v2`, `cgroup v1`, or `none` where nothing holds instances to their share."""
     failures: dict[str, FailuresView]
     """By function id: what crash loops are told by."""
+    unreachable: dict[str, str]
+    """By gateway id: why that one can't reach it. Empty where all can."""
 
     @classmethod
-    def of(cls, worker: Worker) -> WorkerView:
+    def of(cls, worker: Worker, gateways: Iterable[GatewayRecord] = ()) -> WorkerView:
         counts = {"instances": len(worker.instances), "starting": sum(worker.starting.values())}
-        return cls(**(asdict(worker) | {"runtimes": list(worker.runtimes)} | counts))
+        unreachable = {g.id: g.unreachable[worker.id] for g in gateways if worker.id in g.unreachable}
+        more = {"runtimes": list(worker.runtimes), "unreachable": unreachable}
+        return cls(**(asdict(worker) | more | counts))
 
 
 class DrainView(BaseModel):
