@@ -80,7 +80,7 @@ class FunctionStoreContract:
         for attempt in (
             store.get("fn-1"),
             store.update(a_function()),
-            store.update(a_function(), expected_revision=1),
+            store.update(a_function(), expected_generation=1),
             store.delete("fn-1"),
         ):
             with pytest.raises(FunctionNotFound):
@@ -119,21 +119,37 @@ class FunctionStoreContract:
             updated_at=NOW + timedelta(days=1),
         )
         assert await store.update(changed)
-        assert await store.get("renamed") == replace(changed, created_at=a_function().created_at)
+        stored = replace(changed, created_at=a_function().created_at, generation=2)
+        assert await store.get("renamed") == stored
         with pytest.raises(FunctionNotFound):
             await store.get("name-1")
 
-    async def test_update_keeps_to_the_expected_revision(self, store):
-        await store.create(a_function(version=a_version(3)))
-        assert not await store.update(a_function(version=a_version(5)), expected_revision=4)
-        assert (await store.get("fn-1")).version.revision == 3
-        assert await store.update(a_function(version=a_version(4)), expected_revision=3)
-        assert (await store.get("fn-1")).version.revision == 4
+    async def test_update_keeps_to_the_expected_generation(self, store):
+        await store.create(a_function())
+        assert await store.update(a_function(limits=Limits(max_waiting=1)), expected_generation=1)
+        assert not await store.update(a_function(limits=Limits(min_instances=1)), expected_generation=1)
+        assert (await store.get("fn-1")).limits == Limits(max_waiting=1)
+        assert await store.update(a_function(), expected_generation=2)
+        assert (await store.get("fn-1")).limits == Limits()
 
-    async def test_one_of_many_updates_of_a_revision_wins(self, store):
+    async def test_every_change_is_a_generation_whatever_it_was_read_as(self, store):
+        await store.create(a_function(1))
+        await store.create(a_function(2))
+        await store.update(a_function(1, generation=9))
+        await store.mark_good("fn-1", a_version())
+        await store.mark_good("fn-1", a_version())  # which changes nothing
+        assert (await store.get("fn-1")).generation == 3
+        assert await store.generations() == {"fn-1": 3, "fn-2": 1}
+
+    async def test_restored_row_can_outgrow_what_was_seen_of_it(self, store):
+        await store.create(a_function(1))
+        await asyncio.gather(*(store.outgrow("fn-1", 7) for _ in range(3)), store.outgrow("fn-gone", 7))
+        assert await store.get("fn-1") == a_function(1, generation=8)
+
+    async def test_one_of_many_updates_of_a_generation_wins(self, store):
         await store.create(a_function())
         attempts = [
-            store.update(a_function(version=a_version(2, port=3000 + number)), expected_revision=1)
+            store.update(a_function(version=a_version(2, port=3000 + number)), expected_generation=1)
             for number in range(10)
         ]
         results = await asyncio.gather(*attempts)
@@ -147,7 +163,7 @@ class FunctionStoreContract:
             await store.mark_good("fn-1", a_version(revision))
             seen.append((await store.get("fn-1")).good.revision)
         assert seen == [2, 2, 3]
-        assert await store.get("fn-1") == a_function(good=a_version(3))
+        assert await store.get("fn-1") == a_function(good=a_version(3), generation=3)
 
     async def test_update_from_before_a_version_was_good_does_not_forget_it(self, store):
         await store.create(a_function())

@@ -149,6 +149,30 @@ class RegistryContract:
             changes = await next_changes(watch, 2)
         assert [change.value.version.revision for change in changes] == [1, 2]
 
+    async def test_configuration_only_ever_replaces_an_older_generation(self, registry):
+        """One of an earlier version says none, and is replaced by any."""
+        there = []
+        for number, generation in enumerate((0, 0, 2, 1, 2, 0, 3)):
+            config = replace(a_config(), generation=generation, limits=Limits(min_instances=number))
+            await registry.put_function(config)
+            there.append((await registry.view()).entries[config_key("fn-1")].limits.min_instances)
+        assert there == [0, 1, 2, 2, 2, 2, 6]
+        await registry.remove_function("fn-1")
+        await registry.put_function(replace(a_config(), generation=1))
+        assert (await registry.view()).entries[config_key("fn-1")].generation == 1
+
+    async def test_newest_of_many_generations_stays_in_whatever_order_they_come(self, registry):
+        view = await registry.view()
+        generations = [3, 9, 1, 7, 10, 2, 8, 5, 4, 6]
+        async with aclosing(registry.watch(view.revision)) as watch:
+            await asyncio.gather(
+                *(registry.put_function(replace(a_config(), generation=each)) for each in generations)
+            )
+            seen = [(await anext(watch)).value.generation]
+            while seen[-1] != 10:
+                seen.append((await anext(watch)).value.generation)
+        assert seen == sorted(set(seen))
+
     async def test_watch_resumes_after_a_revision_that_was_seen(self, registry):
         async with aclosing(registry.watch((await registry.view()).revision)) as watch:
             for revision in (1, 2, 3):

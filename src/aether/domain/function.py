@@ -79,6 +79,8 @@ class Function:
     """Host names of its own, lower-case; each is one function's only."""
     archive_sha256: str = ""
     """Of the archive that the code came in; empty as long as there is none."""
+    generation: int = 1
+    """How often the row was written: every change makes the next one."""
 
     def to_config(self) -> FunctionConfig:
         return FunctionConfig(
@@ -88,6 +90,7 @@ class Function:
             limits=self.limits,
             good=self.good,
             domains=self.domains,
+            generation=self.generation,
         )
 
 
@@ -101,6 +104,12 @@ class FunctionConfig:
     limits: Limits
     good: Version | None = None
     domains: tuple[str, ...] = ()
+    generation: int = 0
+    """Of the row that it is a copy of; 0 where its writer didn't know of generations."""
+
+    def replaces(self, other: FunctionConfig | None) -> bool:
+        """Whether it is newer than what is there: a copy that was made earlier may arrive later."""
+        return other is None or not other.generation or other.generation < self.generation
 
 
 def changed(current: Version, **changes: object) -> Version:

@@ -8,6 +8,7 @@ import structlog
 
 from aether.domain.errors import AetherError, FunctionNotFound
 from aether.domain.function import FunctionConfig, Version
+from aether.gateway.repair import bring
 from aether.ports.function_store import FunctionStore
 from aether.ports.registry import Registry
 
@@ -54,16 +55,6 @@ class GoodVersions:
                 self._wake.set()
 
     async def _note(self, function_id: str, version: Version) -> None:
-        """Raises FunctionNotFound. What a change meanwhile has put must not be undone by our copy."""
+        """Raises FunctionNotFound."""
         await self._functions.mark_good(function_id, version)
-        config = (await self._functions.get(function_id)).to_config()
-        while True:
-            await self._registry.put_function(config)
-            try:
-                now = (await self._functions.get(function_id)).to_config()
-            except FunctionNotFound:
-                await self._registry.remove_function(function_id)
-                raise
-            if now == config:
-                return
-            config = now
+        await bring(function_id, self._functions, self._registry)

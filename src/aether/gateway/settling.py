@@ -25,7 +25,7 @@ class Settling:
             known = self._functions.get(function_id)
             if known is None or config is None:
                 return known is config
-            return known == config or known.version.revision > config.version.revision
+            return known == config or not config.replaces(known)
 
         await self._until(done)
 

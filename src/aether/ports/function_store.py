@@ -25,19 +25,31 @@ class FunctionStore(Protocol):
         """
         ...
 
-    async def update(self, function: Function, expected_revision: int | None = None) -> bool:
-        """Replace all of it but the id and created_at. Raises FunctionNotFound, NameTaken.
+    async def generations(self) -> dict[str, int]:
+        """Of every function, by id: what has changed is told by it without reading all."""
+        ...
+
+    async def update(self, function: Function, expected_generation: int | None = None) -> bool:
+        """Replace all of it but the id and created_at; the next generation of it, whatever `function` says.
 
         A `good` that is None, or older than the stored one, leaves that: it was noted since.
+        Raises FunctionNotFound, NameTaken.
 
-        With `expected_revision`, only if the stored version still has that revision; False if not.
+        With `expected_generation`, only if the stored one still is of that; False if not.
+        """
+        ...
+
+    async def outgrow(self, function_id: str, generation: int) -> None:
+        """Have a later generation than that, which was seen of the function, but not in this store.
+
+        So it is with a database that was restored from a backup. Nothing where it is later already, or gone.
         """
         ...
 
     async def mark_good(self, function_id: str, version: Version) -> None:
         """Note the newest version seen ready; an older revision than the noted one changes nothing.
 
-        Nor does one of a function that is gone.
+        Nor does one that is noted already, nor one of a function that is gone.
         """
         ...
 

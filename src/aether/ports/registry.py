@@ -91,7 +91,9 @@ class Registry(Protocol):
         """A lease in the name of a worker or a gateway. What an earlier lease of it held stays with that."""
         ...
 
-    async def put_function(self, config: FunctionConfig) -> None: ...
+    async def put_function(self, config: FunctionConfig) -> None:
+        """Only ever replaces an older generation, or one without: who comes late changes nothing."""
+        ...
 
     async def remove_function(self, function_id: str) -> None:
         """Idempotent; instances are their workers' to remove."""

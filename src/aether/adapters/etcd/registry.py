@@ -45,8 +45,18 @@ class EtcdRegistry:
         return lease
 
     async def put_function(self, config: FunctionConfig) -> None:
-        put = {"key": text(config_key(config.id)), "value": text(dump(config))}
-        await self._gateway.call("kv/put", put)
+        key = config_key(config.id)
+        put = {"request_put": {"key": text(key), "value": text(dump(config))}}
+        while True:
+            kvs = (await self._gateway.call("kv/range", {"key": text(key)})).get("kvs")
+            there = self._set_aside.load(key, plain(kvs[0].get("value", ""))) if kvs else None
+            if not config.replaces(there if isinstance(there, FunctionConfig) else None):
+                return
+            revision = kvs[0]["mod_revision"] if kvs else "0"
+            unchanged = {"target": "MOD", "key": text(key), "mod_revision": revision}
+            answer = await self._gateway.call("kv/txn", {"compare": [unchanged], "success": [put]})
+            if answer.get("succeeded"):
+                return
 
     async def remove_function(self, function_id: str) -> None:
         await self._gateway.call("kv/deleterange", {"key": text(config_key(function_id))})

@@ -45,7 +45,9 @@ class MemoryRegistry:
         return _MemoryLease(self, worker_id)
 
     async def put_function(self, config: FunctionConfig) -> None:
-        self.record(config_key(config.id), config)
+        there = self._entries.get(config_key(config.id))
+        if config.replaces(there if isinstance(there, FunctionConfig) else None):
+            self.record(config_key(config.id), config)
 
     async def remove_function(self, function_id: str) -> None:
         self.record(config_key(function_id), None)

@@ -61,15 +61,20 @@ class SqlFunctionStore:
             rows = (await connection.execute(statement)).mappings().all()
         return [function_from(row) for row in rows]
 
-    async def update(self, function: Function, expected_revision: int | None = None) -> bool:
+    async def generations(self) -> dict[str, int]:
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(select(functions.c.id, functions.c.generation))).all()
+        return {row.id: row.generation for row in rows}
+
+    async def update(self, function: Function, expected_generation: int | None = None) -> bool:
         try:
             async with self._database.writing() as connection:
                 stored = await _locked(connection, function.id)
                 if stored is None:
                     raise _not_found(function.id)
-                if expected_revision not in (None, stored.version.revision):
+                if expected_generation not in (None, stored.generation):
                     return False
-                row = function_row(function)
+                row = function_row(function) | {"generation": stored.generation + 1}
                 del row["id"], row["created_at"]
                 if not _newer(function.good, stored.good):
                     del row["good"]
@@ -84,12 +89,18 @@ class SqlFunctionStore:
     async def mark_good(self, function_id: str, version: Version) -> None:
         async with self._database.writing() as connection:
             stored = await _locked(connection, function_id)
-            if stored is not None and _newer(version, stored.good):
-                values = {"good": version_json(version)}
+            if stored is not None and version != stored.good and _newer(version, stored.good):
+                values = {"good": version_json(version), "generation": stored.generation + 1}
                 await connection.execute(update(functions).where(_is(function_id)).values(values))
+
+    async def outgrow(self, function_id: str, generation: int) -> None:
+        behind = update(functions).where(_is(function_id), functions.c.generation <= generation)
+        async with self._database.writing() as connection:
+            await connection.execute(behind.values(generation=generation + 1))
 
     async def delete(self, function_id: str) -> None:
         async with self._database.writing() as connection:
+            await _locked(connection, function_id)  # first, as who changes it does
             await connection.execute(
                 delete(function_domains).where(function_domains.c.function_id == function_id)
             )
@@ -125,7 +136,8 @@ async def _locked(connection: AsyncConnection, function_id: str) -> Function | N
 async def _put_domains(connection: AsyncConnection, function: Function) -> None:
     await connection.execute(delete(function_domains).where(function_domains.c.function_id == function.id))
     if function.domains:
-        rows = [{"domain": domain, "function_id": function.id} for domain in function.domains]
+        # In an order: two that want the same would wait for each other.
+        rows = [{"domain": domain, "function_id": function.id} for domain in sorted(function.domains)]
         await connection.execute(insert(function_domains), rows)
 
 

@@ -30,6 +30,7 @@ def function_row(function: Function) -> dict[str, Any]:
         "good": None if function.good is None else version_json(function.good),
         "domains": list(function.domains),
         "archive_sha256": function.archive_sha256,
+        "generation": function.generation,
         **version,
         "env_vars": dict(function.version.env_vars),
     }
@@ -57,6 +58,7 @@ def function_from(row: RowMapping) -> Function:
         good=None if row["good"] is None else version_from(row["good"], version),
         domains=tuple(row["domains"] or ()),
         archive_sha256=row["archive_sha256"],
+        generation=row["generation"],
     )
 
 

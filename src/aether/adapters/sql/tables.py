@@ -6,7 +6,7 @@ write; those after `ours` are not in it, and have defaults in the database.
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Boolean, Column, ForeignKey, Integer, MetaData, String, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Integer, MetaData, String, Table
 
 from aether.adapters.sql.times import UtcTime
 
@@ -33,7 +33,9 @@ functions = Table(
     Column("good", JSON(none_as_null=True)),
     Column("domains", JSON, nullable=False),
     Column("archive_sha256", String, nullable=False),
+    Column("generation", BigInteger, nullable=False),
 )
+"""A migration that adds what copies of rows have has to add 1 to every `generation`: they are made anew."""
 
 function_domains = Table(
     "function_domains",

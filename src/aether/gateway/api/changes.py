@@ -20,6 +20,7 @@ from aether.domain.errors import AetherError, FunctionNotFound, InvalidRequest
 from aether.domain.function import Function, Limits, Version, changed
 from aether.domain.ids import new_id
 from aether.gateway.api.limits import limits_with
+from aether.gateway.repair import bring
 from aether.images.code_image import CodeImage
 from aether.ports.clock import Clock
 from aether.ports.code_store import CodeStore
@@ -51,7 +52,7 @@ class Stores(Protocol):
 
 
 class FunctionChanges:
-    """Changes of one function take turns here; between gateways, revisions are compared and set."""
+    """Changes of one function take turns here; between gateways, generations are compared and set."""
 
     def __init__(self, stores: Stores, runtimes: Mapping[str, Runtime]) -> None:
         self._stores = stores
@@ -157,27 +158,13 @@ class FunctionChanges:
                 # The try before may have ended between the row and the registry.
                 break
             wanted = replace(wanted, updated_at=self._stores.clock.now())
-            if await functions.update(wanted, expected_revision=current.version.revision):
+            if await functions.update(wanted, expected_generation=current.generation):
+                wanted = replace(wanted, generation=current.generation + 1)
                 break
-        await self._put_config(function_id)
+        await bring(function_id, functions, self._stores.registry)
         if wanted == current or wanted.version != current.version:
             await self._stores.notifications.publish(function_id)
         return wanted
-
-    async def _put_config(self, function_id: str) -> None:
-        """Bring the registry to the row, also when the row changes while that is done."""
-        functions, registry = self._stores.functions, self._stores.registry
-        try:
-            config = (await functions.get(function_id)).to_config()
-            while True:
-                await registry.put_function(config)
-                now = (await functions.get(function_id)).to_config()
-                if now == config:
-                    return
-                config = now
-        except FunctionNotFound:
-            await registry.remove_function(function_id)
-            raise
 
     async def _prune(self, function: Function) -> None:
         """Keep the code that serves: the current, and the last one seen ready."""

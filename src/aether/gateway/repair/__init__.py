@@ -1,0 +1,10 @@
+"""The registry's configurations follow the functions' rows, which are the truth.
+
+- `bring`: one of them, after a change of its row
+- `configs`: all of them, where a change did not get there, or the registry lost them
+"""
+
+from aether.gateway.repair.bring import bring
+from aether.gateway.repair.configs import ConfigRepair
+
+__all__ = ["ConfigRepair", "bring"]
