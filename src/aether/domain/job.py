@@ -19,6 +19,7 @@ class ProvisionJob:
     port: int
     env_vars: Mapping[str, str]
     code_sha256: str
+    """Of the code image. Empty in a foreign gateway's: `code.ext4` is meant, as it is at the start."""
     remaining_ms: int
     """Time left of the deadline of who asked, counted from the moment of queueing."""
     reply_to: str

@@ -1,0 +1,161 @@
+"""What a worker has of code images: files, the order in which they were used, and who uses them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import structlog
+
+from aether.domain.errors import InstanceFailed
+
+log = structlog.get_logger()
+
+FUNCTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class CachedImages:
+    """Files `{directory}/{function_id}/{sha256}.ext4`, of `max_bytes` together at most.
+
+    The least recently used go first, and never one that somebody uses: then there are more. A file's time of
+    access is when it was used last, so that the order outlives the process.
+    """
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._sizes: dict[Path, int] = {}
+        """The least recently used first."""
+        self._used: dict[str, Path] = {}
+        """By whom."""
+        self._unwanted: set[Path] = set()
+        """In use still; then they go."""
+
+    def load(self) -> None:
+        """See what an earlier process left, whole images and none else; before anything else is called."""
+        found = []
+        for entry in self._directory.iterdir() if self._directory.is_dir() else ():
+            if not entry.is_dir():
+                _remove(entry)
+                continue
+            for file in entry.iterdir():
+                if file.suffix == ".ext4":
+                    status = file.stat()
+                    found.append((status.st_atime_ns, file, status.st_size))
+                elif file.name.startswith("."):  # of a write that a kill ended
+                    _remove(file)
+        # What is too much goes with the next image: until then those who use some can say so.
+        self._sizes = {file: size for _, file, size in sorted(found)}
+
+    def path(self, function_id: str, sha256: str) -> Path:
+        """Raises InstanceFailed for what is no id or no sha256, and might lead elsewhere."""
+        if not SHA256.fullmatch(sha256):
+            raise InstanceFailed(f"not a sha256: {sha256[:80]!r}", component="worker")
+        return self.folder(function_id) / f"{sha256}.ext4"
+
+    def folder(self, function_id: str) -> Path:
+        """Raises InstanceFailed as `path` does."""
+        if not FUNCTION_ID.fullmatch(function_id):
+            raise InstanceFailed(f"not a function id: {function_id[:80]!r}", component="worker")
+        return self._directory / function_id
+
+    def has(self, image: Path) -> bool:
+        return image in self._sizes and image.is_file()
+
+    def use(self, image: Path, by: str) -> None:
+        """It stays, or what is fetched there will, until `by` releases it."""
+        self._used[by] = image
+        self._unwanted.discard(image)
+        self._touch(image)
+
+    def used_by(self, who: str) -> Path | None:
+        return self._used.get(who)
+
+    def add(self, image: Path) -> None:
+        """A file that is there now."""
+        self._sizes.pop(image, None)
+        self._sizes[image] = image.stat().st_size
+        self.make_room()
+
+    def lose(self, image: Path) -> None:
+        """Its file is not what it should be."""
+        self._drop(image)
+
+    def release(self, by: str) -> None:
+        image = self._used.pop(by, None)
+        if image is None:
+            return
+        if image in self._unwanted and not self._in_use(image):
+            self._drop(image)
+        else:
+            self._touch(image)
+        self.make_room()
+
+    def forget(self, function_id: str, keep: Path | None = None) -> None:
+        """Its images are wanted no more, but for `keep`: those in use go when they are released."""
+        folder = self._directory / function_id
+        for image in [i for i in {*self._sizes, *self._used.values()} if i.parent == folder and i != keep]:
+            if self._in_use(image):
+                self._unwanted.add(image)
+            else:
+                self._drop(image)
+
+    def keep_only(self, sha256s: set[str]) -> None:
+        for image in [i for i in self._sizes if i.stem not in sha256s]:
+            self._drop(image)
+
+    def functions(self) -> Iterator[str]:
+        return iter({image.parent.name for image in self._sizes})
+
+    def make_room(self) -> None:
+        too_much = sum(self._sizes.values()) - self._max_bytes
+        for image in list(self._idle()):
+            if too_much <= 0:
+                return
+            too_much -= self._sizes[image]
+            self._drop(image)
+
+    def drop_idle(self) -> bool:
+        """For a full disk: all that nobody uses. False if there was nothing."""
+        idle = list(self._idle())
+        for image in idle:
+            self._drop(image)
+        return bool(idle)
+
+    def _idle(self) -> Iterable[Path]:
+        in_use = set(self._used.values())
+        return (image for image in self._sizes if image not in in_use)
+
+    def _in_use(self, image: Path) -> bool:
+        return image in self._used.values()
+
+    def _touch(self, image: Path) -> None:
+        """Used now. The time of change stays: the file may be the store's own as well."""
+        size = self._sizes.pop(image, None)
+        if size is None:
+            return
+        self._sizes[image] = size
+        try:
+            os.utime(image, ns=(time.time_ns(), image.stat().st_mtime_ns))
+        except OSError as error:
+            log.warning("use of a code image not noted", path=str(image), reason=str(error))
+
+    def _drop(self, image: Path) -> None:
+        self._sizes.pop(image, None)
+        self._unwanted.discard(image)
+        _remove(image)
+        folder = image.parent
+        if not any(other.parent == folder for other in {*self._sizes, *self._used.values()}):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:  # it takes room, no more
+        log.warning("code image not removed", path=str(path), reason=str(error))
