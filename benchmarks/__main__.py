@@ -9,6 +9,7 @@ from benchmarks import report
 
 SUITES = {
     "coldstart": "What a microVM's boot and restore take, beside bare QEMU doing the same",
+    "controlplane": "Cold starts a second through real etcd and Redis, over simulated instances",
     "relay": "Requests and bytes through gateway and instance proxy, beside nginx doing the same",
     "scaling": "Keep-alive policies over a day of traffic in simulated time",
 }
