@@ -25,6 +25,7 @@ from aether.cli.data_dir import PRIVATE
 from aether.cli.roles.gateway import Around, make_api, make_gateway
 from aether.cli.roles.worker import make_capacity, make_host
 from aether.cli.settings import Settings
+from aether.cli.stores.health import look_at
 from aether.cli.stores.opened import Stores
 from aether.controller.controller import Controller
 from aether.domain.ids import new_id
@@ -129,6 +130,7 @@ class Embedded:
         return Around(
             runtimes=list(self._runtimes.values()),
             drain_worker=drain_worker,
+            look_at_stores=lambda: look_at(()),
             vmm=self._vmm.name,
             accel=self._vmm.accel,
         )

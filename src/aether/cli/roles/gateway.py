@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,9 +14,12 @@ from aether.cli.hop_settings import cluster_keys, hop_tls
 from aether.cli.settings import Settings
 from aether.cli.stores.opened import Stores
 from aether.gateway.api import ApiDependencies, create_api
+from aether.gateway.api.status_views import StoreHealth
 from aether.gateway.gateway import Gateway, GatewaySettings
+from aether.gateway.routes import RouteTable
 from aether.gateway.settled import SettledRegistry
 from aether.http import Neighbours, Side
+from aether.ports.registry import Entry
 from aether.ports.vmm import Runtime
 
 MB = 1_000_000
@@ -29,6 +32,7 @@ class Around:
     runtimes: Sequence[Runtime]
     drain_worker: Callable[[str], Awaitable[None]]
     """Raises KeyError for one that is not there."""
+    look_at_stores: Callable[[], Awaitable[Sequence[StoreHealth]]]
     vmm: str = ""
     accel: str = ""
 
@@ -85,8 +89,19 @@ def make_api(settings: Settings, stores: Stores, gateway: Gateway, around: Aroun
             not_ready=gateway.not_ready,
             stopping=gateway.stopping,
             metrics=gateway.metrics.registry,
+            look_at_stores=around.look_at_stores,
+            last_known=lambda: _known(gateway.routes),
             vmm=around.vmm,
             accel=around.accel,
             max_archive_bytes=settings.max_archive_mb * MB,
         )
     )
+
+
+def _known(routes: RouteTable) -> Iterator[Entry]:
+    """What the registry last said."""
+    yield from routes.workers.values()
+    yield from routes.gateways.values()
+    for function in routes.functions():
+        yield function
+        yield from routes.instances(function.id)

@@ -8,8 +8,9 @@ from aether.cli.announcing import announce, reason
 from aether.cli.collection import settle
 from aether.cli.roles.gateway import Around, make_api, make_gateway
 from aether.cli.settings import Settings
+from aether.cli.stores.health import look_at
 from aether.cli.stores.opened import Stores
-from aether.cli.stores.shared import open_gateway_stores
+from aether.cli.stores.shared import Opened, open_gateway_stores
 from aether.controller.controller import Controller
 from aether.gateway.gateway import Gateway
 from aether.images.catalog import NODE
@@ -24,15 +25,23 @@ class GatewayRole:
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, *, wait: bool) -> None:
         """Raises StoreFailed, StoppedBefore, Refused."""
-        async with open_gateway_stores(self._settings, stop, wait=wait) as (stores, _etcd):
-            gateway = make_gateway(self._settings, stores)
+        async with open_gateway_stores(self._settings, stop, wait=wait) as opened:
+            gateway = make_gateway(self._settings, opened.stores)
             try:
-                await self._run(stores, gateway, stop, hurry)
+                await self._run(opened, gateway, stop, hurry)
             except ExceptionGroup as group:
                 raise reason(self._settings, group, "aether gateway") from group
 
-    async def _run(self, stores: Stores, gateway: Gateway, stop: asyncio.Event, hurry: asyncio.Event) -> None:
-        api = make_api(self._settings, stores, gateway, Around(runtimes=[NODE], drain_worker=_no_such_worker))
+    async def _run(
+        self, opened: Opened[Stores], gateway: Gateway, stop: asyncio.Event, hurry: asyncio.Event
+    ) -> None:
+        stores = opened.stores
+        around = Around(
+            runtimes=[NODE],
+            drain_worker=_no_such_worker,
+            look_at_stores=lambda: look_at(opened.probes),
+        )
+        api = make_api(self._settings, stores, gateway, around)
         async with asyncio.TaskGroup() as group:
             scaling = self._scaling(stores, gateway, group) if self._with_controller else None
             await gateway.run(api, stop, self._ready, hurry)

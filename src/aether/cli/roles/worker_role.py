@@ -25,7 +25,8 @@ class WorkerRole:
 
     async def run(self, stop: asyncio.Event, *, wait: bool) -> None:
         """Raises StoreFailed, StoppedBefore."""
-        async with open_worker_stores(self._settings, stop, wait=wait) as (stores, _etcd):
+        async with open_worker_stores(self._settings, stop, wait=wait) as opened:
+            stores = opened.stores
             await self._machines.ready()
             lease = await stores.registry.lease(self._settings.worker_id or new_id("wrk"))
             try:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from obstore.store import LocalStore
@@ -14,29 +12,34 @@ from aether.adapters.objects.code_store import ObjectCodeStore
 from aether.adapters.objects.errors import Refused
 from aether.adapters.objects.s3 import S3Account, open_code_store
 from aether.cli.settings import Settings
-from aether.cli.stores.failing import StoreAway, StoreRefuses, Target, ready, target
+from aether.cli.stores.failing import StoreAway, StoreRefuses, Target, target
 from aether.cli.stores.tls import authorities_of
 from aether.domain.errors import StoreUnavailable
 from aether.ports.code_store import CodeStore
 
 
-@asynccontextmanager
-async def open_code(settings: Settings, *, wait: bool) -> AsyncIterator[CodeStore]:
-    """Looked at. Raises StoreFailed, InvalidSettings."""
-    directory = settings.code_dir
-    if directory is not None:
-        yield await ready(lambda: _directory(settings, directory), wait=wait)
-        return
-    account = _account(settings)
-    yield await ready(lambda: _s3(settings, account), wait=wait)
+class Code:
+    """`open` looks whether it does what we need; a second time just to look. Raises InvalidSettings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._account = _account(settings) if settings.code_dir is None else None
+
+    @property
+    def target(self) -> Target:
+        if self._settings.code_dir is not None:
+            return target(self._settings, "Code", "code_dir", str(self._settings.code_dir))
+        return target(self._settings, "The S3 store", "minio_endpoint", self._settings.minio_endpoint)
+
+    async def open(self) -> CodeStore:
+        """Raises StoreAway, StoreRefuses."""
+        if self._account is not None:
+            return await _s3(self.target, self._account)
+        assert self._settings.code_dir is not None
+        return await _directory(self.target, self._settings.code_dir)
 
 
-def s3_target(settings: Settings) -> Target:
-    return target(settings, "The S3 store", "minio_endpoint", settings.minio_endpoint)
-
-
-async def _s3(settings: Settings, account: S3Account) -> CodeStore:
-    at = s3_target(settings)
+async def _s3(at: Target, account: S3Account) -> CodeStore:
     try:
         return await open_code_store(account)
     except Refused as refused:
@@ -57,9 +60,8 @@ def _account(settings: Settings) -> S3Account:
     )
 
 
-async def _directory(settings: Settings, path: Path) -> CodeStore:
+async def _directory(at: Target, path: Path) -> CodeStore:
     """It is not made here: a share that is not mounted would look like an empty store."""
-    at = target(settings, "Code", "code_dir", str(path))
     if not await asyncio.to_thread(path.exists):
         raise StoreAway(at, "there is no such directory")
     if not await asyncio.to_thread(os.access, path / ".", os.R_OK | os.W_OK | os.X_OK):

@@ -40,7 +40,8 @@ class StoreAway(StoreFailed):
     """It does not answer: later it may."""
 
     def __init__(self, target: Target, reason: str) -> None:
-        super().__init__(f"{target} can't be reached: {_sentence(reason)}.", hint=HINT)
+        self.reason = _sentence(reason)
+        super().__init__(f"{target} can't be reached: {self.reason}.", hint=HINT)
 
 
 class StoreRefuses(StoreFailed):
@@ -48,7 +49,8 @@ class StoreRefuses(StoreFailed):
 
     def __init__(self, target: Target, reason: str, look_at: str = "", *, hint: str | None = None) -> None:
         hint = hint or (f"Look at {look_at}." if look_at and look_at != target.setting else None)
-        super().__init__(f"{target} refuses us: {_sentence(reason)}.", hint=hint)
+        self.reason = _sentence(reason)
+        super().__init__(f"{target} refuses us: {self.reason}.", hint=hint)
 
 
 def target(settings: Settings, store: str, field: str, address: str) -> Target:

@@ -5,33 +5,48 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from aether.adapters.clock import SystemClock
 from aether.adapters.etcd.json_gateway import JsonGateway
-from aether.adapters.redis.clients import RedisClients
 from aether.adapters.redis.function_logs import RedisFunctionLogs
 from aether.adapters.redis.job_queue import RedisJobQueue
 from aether.adapters.redis.notifications import RedisNotifications
 from aether.adapters.sql.function_store import SqlFunctionStore
 from aether.adapters.sql.invocation_log import SqlInvocationLog
 from aether.cli.settings import Settings
-from aether.cli.stores.code import open_code
+from aether.cli.stores import etcd, redis, sql
+from aether.cli.stores.code import Code
 from aether.cli.stores.etcd import open_etcd, open_registry
-from aether.cli.stores.failing import unless
+from aether.cli.stores.failing import ready, unless
+from aether.cli.stores.health import Probe
 from aether.cli.stores.opened import Stores, WorkerStores
 from aether.cli.stores.redis import open_redis
-from aether.cli.stores.sql import open_sql
+from aether.cli.stores.sql import open_sql, sql_target
+
+T_co = TypeVar("T_co", bound=WorkerStores, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Generic[T_co]):
+    """`etcd` is for what is not of the registry; `probes` tell how the stores are."""
+
+    stores: T_co
+    etcd: JsonGateway
+    probes: tuple[Probe, ...]
 
 
 @asynccontextmanager
 async def open_gateway_stores(
     settings: Settings, stop: asyncio.Event, *, wait: bool
-) -> AsyncIterator[tuple[Stores, JsonGateway]]:
-    """With etcd's client, for what is not of the registry. Raises StoreFailed, StoppedBefore."""
+) -> AsyncIterator[Opened[Stores]]:
+    """Raises StoreFailed, InvalidSettings, StoppedBefore."""
     async with AsyncExitStack() as stack:
         async with unless(stop):
-            shared, etcd = await _open_shared(settings, stack, wait=wait)
+            opened = await _open_shared(settings, stack, wait=wait)
             database = await stack.enter_async_context(open_sql(settings, wait=wait))
+        shared = opened.stores
         stores = Stores(
             code=shared.code,
             registry=shared.registry,
@@ -42,13 +57,14 @@ async def open_gateway_stores(
             functions=SqlFunctionStore(database),
             invocations=SqlInvocationLog(database),
         )
-        yield stores, etcd
+        probe = Probe(sql_target(settings), lambda: sql.look(database))
+        yield Opened(stores, opened.etcd, (*opened.probes, probe))
 
 
 @asynccontextmanager
 async def open_worker_stores(
     settings: Settings, stop: asyncio.Event, *, wait: bool
-) -> AsyncIterator[tuple[WorkerStores, JsonGateway]]:
+) -> AsyncIterator[Opened[WorkerStores]]:
     """As `open_gateway_stores`, but for SQL, which a worker has no business with."""
     async with AsyncExitStack() as stack:
         async with unless(stop):
@@ -56,19 +72,21 @@ async def open_worker_stores(
         yield opened
 
 
-async def _open_shared(
-    settings: Settings, stack: AsyncExitStack, *, wait: bool
-) -> tuple[WorkerStores, JsonGateway]:
-    etcd = await stack.enter_async_context(open_etcd(settings, wait=wait))
-    redis: RedisClients = await stack.enter_async_context(open_redis(settings, wait=wait))
-    return (
-        WorkerStores(
-            code=await stack.enter_async_context(open_code(settings, wait=wait)),
-            registry=await stack.enter_async_context(open_registry(etcd)),
-            jobs=await stack.enter_async_context(aclosing(RedisJobQueue(redis))),
-            notifications=await stack.enter_async_context(aclosing(RedisNotifications(redis))),
-            logs=await stack.enter_async_context(aclosing(RedisFunctionLogs(redis))),
-            clock=SystemClock(),
-        ),
-        etcd,
+async def _open_shared(settings: Settings, stack: AsyncExitStack, *, wait: bool) -> Opened[WorkerStores]:
+    gateway = await stack.enter_async_context(open_etcd(settings, wait=wait))
+    clients = await stack.enter_async_context(open_redis(settings, wait=wait))
+    code = Code(settings)
+    stores = WorkerStores(
+        code=await ready(code.open, wait=wait),
+        registry=await stack.enter_async_context(open_registry(gateway)),
+        jobs=await stack.enter_async_context(aclosing(RedisJobQueue(clients))),
+        notifications=await stack.enter_async_context(aclosing(RedisNotifications(clients))),
+        logs=await stack.enter_async_context(aclosing(RedisFunctionLogs(clients))),
+        clock=SystemClock(),
     )
+    probes = (
+        Probe(etcd.etcd_target(settings), lambda: etcd.look(settings, gateway)),
+        Probe(redis.redis_target(settings), lambda: redis.look(settings, clients)),
+        Probe(code.target, code.open),
+    )
+    return Opened(stores, gateway, probes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sqlalchemy import text
+
 from aether.adapters.sql.database import Database, open_database, sqlite_url
 from aether.adapters.sql.errors import DatabaseRefused
 from aether.cli.data_dir import PRIVATE
@@ -29,8 +31,16 @@ async def open_sql(settings: Settings, *, wait: bool) -> AsyncIterator[Database]
         await database.close()
 
 
+async def look(database: Database) -> None:
+    """Raises StoreUnavailable."""
+    async with database.reading() as connection:
+        await connection.execute(text("SELECT 1"))
+
+
 def sql_target(settings: Settings) -> Target:
-    return target(settings, "PostgreSQL", "database_url", str(settings.database_url))
+    if settings.database_url.get_secret_value():
+        return target(settings, "PostgreSQL", "database_url", str(settings.database_url))
+    return target(settings, "SQLite", "db_path", str(settings.database))
 
 
 async def _open(settings: Settings, url: str) -> Database:

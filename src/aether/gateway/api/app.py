@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import aether
-from aether.gateway.api import cluster, code, functions, health, records
+from aether.gateway.api import cluster, code, functions, health, records, status
 from aether.gateway.api.answers import install_answers
 from aether.gateway.api.changes import FunctionChanges
 from aether.gateway.api.dependencies import ApiDependencies
@@ -52,7 +52,7 @@ def create_api(deps: ApiDependencies) -> FastAPI:
     app.state.builds = asyncio.Semaphore(_BUILDS)
     app.add_middleware(Envelope, api_keys=deps.api_keys)
     install_answers(app)
-    for part in (functions, code, records, cluster, health):
+    for part in (functions, code, records, cluster, status, health):
         app.include_router(part.router)
     _add_documents(app, list(runtimes))
     return app

@@ -1,17 +1,14 @@
-"""Workers, runtimes, and the whole at a glance."""
+"""Workers and runtimes."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-import aether
 from aether.domain.errors import NotFound
-from aether.domain.function import FunctionConfig
 from aether.domain.gateway import GatewayRecord
-from aether.domain.instance import Instance
 from aether.domain.worker import Worker
 from aether.gateway.api.answers import problems
-from aether.gateway.api.cluster_views import DrainView, RuntimeView, StatusView, WorkerView
+from aether.gateway.api.cluster_views import DrainView, RuntimeView, WorkerView
 from aether.gateway.api.dependencies import Deps
 
 router = APIRouter(prefix="/api", tags=["platform"])
@@ -32,27 +29,6 @@ async def drain_worker(worker_id: str, deps: Deps) -> DrainView:
     except KeyError as error:
         raise NotFound(f"there is no worker {worker_id!r}") from error
     return DrainView(id=worker_id, draining=True)
-
-
-@router.get("/status", responses=problems())
-async def get_status(deps: Deps) -> StatusView:
-    entries = (await deps.registry.view()).entries.values()
-    workers = [entry for entry in entries if isinstance(entry, Worker)]
-
-    def count(kind: type) -> int:
-        return sum(isinstance(entry, kind) for entry in entries)
-
-    return StatusView(
-        version=aether.__version__,
-        functions=count(FunctionConfig),
-        instances=count(Instance),
-        workers=len(workers),
-        total_mem=sum(worker.total_mem for worker in workers),
-        free_mem=sum(worker.free_mem for worker in workers),
-        limits=", ".join(sorted({worker.limits for worker in workers if worker.limits})),
-        vmm=deps.vmm,
-        accel=deps.accel,
-    )
 
 
 @router.get("/runtimes", responses=problems())

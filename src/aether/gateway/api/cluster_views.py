@@ -81,18 +81,5 @@ class RuntimeView(BaseModel):
         )
 
 
-class StatusView(BaseModel):
-    version: str
-    functions: int
-    instances: int
-    workers: int
-    total_mem: int
-    free_mem: int
-    """Bytes on all workers that may still be given to instances."""
-    limits: str
-    vmm: str
-    accel: str
-
-
 class HealthView(BaseModel):
     status: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from aether.domain.function import Function
 from aether.domain.rollout import Rollout
 from aether.gateway.api.changes import FunctionChanges
+from aether.gateway.api.status_views import StoreHealth
 from aether.images.archive import ArchiveLimits
 from aether.ports.clock import Clock
 from aether.ports.code_store import CodeStore
@@ -21,12 +22,20 @@ from aether.ports.function_logs import FunctionLogs
 from aether.ports.function_store import FunctionStore
 from aether.ports.invocation_log import InvocationLog
 from aether.ports.notifications import Notifications
-from aether.ports.registry import Registry
+from aether.ports.registry import Entry, Registry
 from aether.ports.vmm import Runtime
 
 
 def _always_ready() -> str:
     return ""
+
+
+async def _no_stores() -> Sequence[StoreHealth]:
+    return ()
+
+
+def _nothing() -> Sequence[Entry]:
+    return ()
 
 
 async def _at_once(_function_id: str) -> None:
@@ -59,6 +68,10 @@ class ApiDependencies:
     """Why this gateway should get no traffic; empty when it should."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the gateway begins to stop: what has no end of its own ends."""
+    look_at_stores: Callable[[], Awaitable[Sequence[StoreHealth]]] = _no_stores
+    """How they are just now; soon told, also by those that don't answer."""
+    last_known: Callable[[], Iterable[Entry]] = _nothing
+    """What the registry last said, for when it is away."""
     metrics: CollectorRegistry
     vmm: str = ""
     accel: str = ""
