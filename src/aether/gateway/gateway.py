@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -22,8 +23,11 @@ from aether.gateway.metrics import GatewayMetrics
 from aether.gateway.places import upstream_of
 from aether.gateway.reach import Reach
 from aether.gateway.recorder import Recorder
+from aether.gateway.repair import ConfigRepair
 from aether.gateway.routes import RouteTable
+from aether.gateway.settled import SettledRegistry
 from aether.gateway.silence import Silence
+from aether.gateway.telling import Telling
 from aether.gateway.tls import Certificate
 from aether.gateway.worker_reach import WorkerReach
 from aether.http import Limits, MutualTls, Neighbours, Relay, Upstream
@@ -42,6 +46,8 @@ CONNECT_TIMEOUT_S = 1.25
 """To an instance's proxy; then another is tried. One packet may be lost: it is sent again after a second."""
 SILENCE_S = 4.0
 """An instance's host that acknowledges nothing for so long is gone."""
+REPAIRED_WITHIN_S = 5.0
+"""Who starts waits so long for what the registry lacks: without its database it serves what it knows."""
 IDLE_GRACE_S = 1.0
 """How long idle connections of clients stay when the gateway stops: a request may be on its way."""
 
@@ -95,9 +101,16 @@ class Gateway:
         self.stopping = asyncio.Event()
         """Set when it begins to stop: from then on it waits for what runs."""
         self.routes = RouteTable(settings.base_domain)
-        self.activator = Activator(self.routes, jobs, clock, gateway_id=new_id("gw"))
+        self.id = new_id("gw")
+        self.activator = Activator(self.routes, jobs, clock, gateway_id=self.id)
+        self.telling = Telling(
+            registry, clock, self.id, self.activator.asks, unreachable=self.routes.unreachable
+        )
+        self.activator.on_news(self.telling.news)
         self._good_versions = GoodVersions(functions, registry)
         self.routes.on_ready = self._good_versions.seen_ready
+        known = self.routes.names.functions
+        self._repair = ConfigRepair(functions, SettledRegistry(registry, self.routes), lambda: known)
         self.metrics = GatewayMetrics(self.routes, self.activator)
         self._recorder = Recorder(
             invocations, clock, self.metrics.dropped_records, keep=settings.keep_invocations
@@ -179,8 +192,14 @@ class Gateway:
                 if self._hop_tls is not None:
                     tasks.append(group.create_task(self._hop_tls.follow(), name="hop certificate"))
                 await self.routes.loaded.wait()
+                tasks.append(group.create_task(self._repair.run(), name="configuration repair"))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(REPAIRED_WITHIN_S):
+                        await self._repair.tried.wait()
                 address = await relay.listen(sock=listening, tls=tls)
                 assert not isinstance(address, str)
+                self.telling.address = f"{address[0]}:{address[1]}"
+                tasks.append(group.create_task(self.telling.run(), name="gateway record"))
                 on_ready(address)
                 await stop.wait()
                 self.stopping.set()
