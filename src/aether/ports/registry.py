@@ -30,6 +30,9 @@ class View:
 
     revision: int
     entries: dict[str, Entry]
+    history: str = ""
+    """Another than of the view before where the engine lost everything, as one that was restored: what it
+    lacks need not be gone, its owners put it again."""
 
 
 class Lease(Protocol):

@@ -265,7 +265,9 @@ class TestWatch:
             etcd_server.lose_everything()
             with pytest.raises(StoreUnavailable, match="another history"):
                 await anext(watch)
-        assert (await registry.view()).entries == {}
+        after = await registry.view()
+        assert after.entries == {}
+        assert after.history != view.history
 
     async def test_etcd_restored_empty_is_told_also_when_it_has_grown_since(
         self, etcd_server, gateway, registry, stack
@@ -287,6 +289,11 @@ class TestWatch:
             net.refuses = False
             with pytest.raises(StoreUnavailable, match="another history"):
                 await anext(watch)
+
+    async def test_configuration_takes_the_place_of_garbage(self, gateway, registry):
+        await put(gateway, config_key("fn-1"), "[1, 2")
+        await registry.put_function(a_config(1))
+        assert set((await registry.view()).entries) == {config_key("fn-1")}
 
     async def test_reader_that_is_slow_gets_all(self, registry, monkeypatch):
         monkeypatch.setattr("aether.adapters.etcd.watch.BUFFER", 5)

@@ -100,7 +100,14 @@ class EtcdRegistry:
                 return True
 
     async def view(self) -> View:
-        self._history = await history.begun(self._gateway)
+        while True:
+            self._history = await history.begun(self._gateway)
+            view = await self._taken()
+            # Everything may have been lost just before it was taken.
+            if await history.known(self._gateway) == self._history:
+                return view
+
+    async def _taken(self) -> View:
         entries: dict[str, Entry] = {}
         more, revision = [(prefix, prefix.encode()) for prefix in PREFIXES], 0
         while more:
@@ -112,7 +119,7 @@ class EtcdRegistry:
                 if answer.get("more"):
                     following.append((prefix, last + b"\0"))
             more = following
-        return View(revisions.number(revision), entries)
+        return View(revisions.number(revision), entries, self._history)
 
     def watch(self, after_revision: int) -> Feed[Change]:
         watch = EtcdWatch(
