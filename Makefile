@@ -9,6 +9,7 @@ CACHE := $(if $(AETHER_CACHE_DIR),$(AETHER_CACHE_DIR),$(if $(XDG_CACHE_HOME),$(X
 RESULTS := build/test-results
 PYTEST := $(BIN)/python -m pytest
 SUITE := coldstart
+PORT ?= 8080
 
 .PHONY: help
 help: ## List the targets
@@ -29,6 +30,10 @@ setup: venv ## Make kernel, initramfs and runtimes in the user's cache; the seco
 demo: setup ## Deploy examples/hello-node to a microVM and call it, cold and warm
 	@$(BIN)/aether demo
 
+.PHONY: cluster
+cluster: setup test-programs ## Several hosts on this machine, over real stores, until Ctrl-C (as root): PORT=8080
+	@$(BIN)/python -m tests.cluster --port $(PORT)
+
 .PHONY: lint
 lint: venv ## Style, formatting and the direction of imports
 	$(BIN)/ruff check
@@ -46,16 +51,21 @@ test-programs: ## Install nginx, etcd, Redis and others for the tests that use t
 .PHONY: test
 test: lint types setup test-programs ## Everything that must pass, in some minutes: lint, types, tests, coverage
 	@mkdir -p $(RESULTS)
-	$(PYTEST) -n 2 --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=85 \
+	$(PYTEST) -n 2 --dist loadfile -m "not slow and not cluster" --cov --cov-report=term:skip-covered --cov-fail-under=85 \
 		--junitxml=$(RESULTS)/test.xml
 
 .PHONY: test-unit
 test-unit: venv test-programs ## The tests that boot no microVM
-	$(PYTEST) -n 2 --dist loadfile -m "not slow and not vm"
+	$(PYTEST) -n 2 --dist loadfile -m "not slow and not vm and not cluster"
 
 .PHONY: test-vm
 test-vm: setup ## The tests that boot microVMs
-	$(PYTEST) -m "vm and not slow"
+	$(PYTEST) -m "vm and not slow and not cluster"
+
+.PHONY: test-cluster
+test-cluster: setup test-programs ## The tests of several hosts on one machine, as root
+	@mkdir -p $(RESULTS)
+	$(PYTEST) tests/cluster -m cluster --junitxml=$(RESULTS)/cluster.xml
 
 .PHONY: test-slow
 test-slow: setup test-programs ## The slower suites

@@ -59,7 +59,7 @@ class Cluster:
         self._settings = {
             **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             "PATH": PATH,
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": f"{REPOSITORY}/src:{REPOSITORY}",
             "JOURNAL": str(self.journal),
             **self.stores.environment,
             "AETHER_API_KEY": self.key,
@@ -72,6 +72,7 @@ class Cluster:
         self.workers = [self._worker(host) for host in self.hosts]
         self.front = self._front()
         self.front_address = f"{self.network.stores}:{GATEWAY_PORT}"
+        self.front_api = Api(f"http://{self.front_address}", self.key)
         self.api = [Api(f"http://{address}", self.key) for address in self._gateway_addresses()]
 
     @property
@@ -120,7 +121,7 @@ class Cluster:
             else:
                 if code and process is not self.front:
                     problems.append(f"{process.name} ended with {code}")
-        for api in self.api:
+        for api in (self.front_api, *self.api):
             await api.http.aclose()
         return problems
 
@@ -156,6 +157,7 @@ class Cluster:
 
     def _gateway(self, number: int) -> Process:
         environment = self._settings | {
+            "AETHER_DEBUG": "1",
             "AETHER_DATA_DIR": str(self._data_dir(f"gateway-{number}")),
             "AETHER_HOST": self.network.gateway(number),
             "PORT": str(GATEWAY_PORT),
@@ -166,6 +168,7 @@ class Cluster:
 
     def _worker(self, host: Host) -> Process:
         environment = self._settings | {
+            "AETHER_DEBUG": "1",
             "AETHER_DATA_DIR": str(self._data_dir(host.name)),
             "AETHER_WORKER_ID": host.name,
             "WORKER_IP": host.address,

@@ -76,8 +76,8 @@ class Host:
         space = Path(f"/proc/{self._init}/ns/pid").readlink()
         found = []
         for process in Path("/proc").glob("[0-9]*"):
-            # It may end while it is looked at.
-            with suppress(FileNotFoundError, ProcessLookupError):
+            # It may end while it is looked at, or be nobody's to look at.
+            with suppress(OSError):
                 there = (process / "ns/pid").readlink() == space
                 if there and word.encode() in (process / "cmdline").read_bytes():
                     found.append(int(process.name))

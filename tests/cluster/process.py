@@ -12,6 +12,8 @@ from pathlib import Path
 LOOK_EVERY_S = 0.01
 STOP_WITHIN_S = 60.0
 LAST_LINES = 30
+LISTENS = "0A"
+"""A socket's state in /proc/net/tcp. Source: include/net/tcp_states.h."""
 
 
 class Process:
@@ -123,5 +125,21 @@ class Process:
         self.send(signal.SIGKILL)
         await self.ended()
 
+    def listeners(self) -> list[int]:
+        """Ids of it and its children that listen for TCP connections."""
+        family = [self.pid, *map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())]
+        inodes = {
+            fields[9]
+            for fields in map(str.split, Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines())
+            if fields[3] == LISTENS
+        }
+        return [pid for pid in family if inodes & _sockets(pid)]
+
     def last_lines(self) -> str:
         return "\n".join(self.log().splitlines()[-LAST_LINES:])
+
+
+def _sockets(pid: int) -> set[str]:
+    """Inodes of its sockets."""
+    links = (str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir())
+    return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}

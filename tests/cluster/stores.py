@@ -8,6 +8,7 @@ import shutil
 import socket
 from pathlib import Path
 
+import asyncpg
 from tests.engines import Engine, EtcdServer, RedisServer
 from tests.postgres import PostgresServer
 from tests.s3 import S3Server
@@ -68,6 +69,14 @@ class Stores:
         for server in self.servers.values():
             server.spawn()
         await asyncio.gather(*(asyncio.to_thread(server.wait) for server in self.servers.values()))
+
+    async def rows(self, query: str) -> list[str]:
+        """The first column of what PostgreSQL answers."""
+        connection = await asyncpg.connect(self.postgres.url)
+        try:
+            return [str(row[0]) for row in await connection.fetch(query)]
+        finally:
+            await connection.close()
 
     def stop(self) -> None:
         for server in self.servers.values():
