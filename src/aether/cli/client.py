@@ -128,6 +128,10 @@ class Client:
     def workers(self) -> list[shapes.WorkerJson]:
         return cast(list[shapes.WorkerJson], self._json("GET", "/api/workers"))
 
+    def drain_worker(self, worker_id: str) -> None:
+        """Answered when it is asked to; what runs there ends in its own time."""
+        self._json("POST", f"/api/workers/{quote(worker_id, safe='')}/drain")
+
     def runtimes(self) -> list[shapes.RuntimeJson]:
         return cast(list[shapes.RuntimeJson], self._json("GET", "/api/runtimes"))
 

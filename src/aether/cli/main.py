@@ -39,7 +39,7 @@ COMMANDS = (
         "Say what this machine can do, and what to fix.",
     ),
     ("Platform", "aether.cli.commands.platform:status", "status", "Show how the platform is doing."),
-    ("Platform", "aether.cli.commands.platform:workers", "workers", "List workers."),
+    ("Platform", "aether.cli.commands.workers:workers", "workers", "List workers."),
     (
         "Platform",
         "aether.cli.commands.platform:runtime",

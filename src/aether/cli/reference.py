@@ -97,8 +97,8 @@ def cli_page() -> str:
     commands = commands.replace("## Table of Contents", "## Commands").replace(
         "```\naether", "```console\naether"
     )
-    # Cyclopts takes this module for the program in the usage of commands two levels deep.
-    commands = commands.replace(" -m aether.cli.reference", "")
+    # Cyclopts takes the module that Python runs for the program in the usage of commands two levels deep.
+    commands = re.sub(r"^(aether [a-z ]+) -m [\w.]+", r"\1", commands, flags=re.MULTILINE)
     page = f"{CLI_HEAD}{codes}\n{commands}"
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+$", "", page, flags=re.MULTILINE)).strip() + "\n"
 

@@ -82,6 +82,10 @@ class WorkerJson(TypedDict):
     draining: bool
     short_of: NotRequired[int]
     limits: NotRequired[str]
+    public_ip: NotRequired[str]
+    instances: NotRequired[int]
+    starting: NotRequired[int]
+    unreachable: NotRequired[dict[str, str]]
 
 
 class RuntimeJson(TypedDict):
@@ -90,5 +94,27 @@ class RuntimeJson(TypedDict):
     command: NotRequired[list[str]]
 
 
+class StoreJson(TypedDict):
+    name: str
+    address: str
+    ok: bool
+    reason: str
+    took_ms: float
+
+
+class GatewayJson(TypedDict):
+    """`role` is `gateway`, or `controller` of one that takes no requests."""
+
+    id: str
+    hostname: str
+    version: str
+    role: str
+    address: str
+    leads: bool
+    waiting: int
+    starting: int
+    missing_room: int
+
+
 StatusJson = dict[str, Any]
-"""Versions and counts; its fields are shown as they come."""
+"""Versions and counts, shown as they come; `stores` and `gateways` as above."""

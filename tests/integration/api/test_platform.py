@@ -1,11 +1,15 @@
+import asyncio
 import re
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 
 import pytest
 
+from aether.domain.errors import StoreUnavailable
 from aether.domain.gateway import GatewayRecord
 from aether.domain.ids import CALL_ID
 from aether.domain.worker import Failures
+from aether.gateway.api.status_views import StoreHealth
 
 GUARDED = [
     "/api/functions",
@@ -126,7 +130,8 @@ async def test_workers_and_status(platform, api, make, worker, instance):
     status = (await api.get("/api/status")).json()
     assert status == {
         "version": "0.1.0", "functions": 1, "instances": 1, "workers": 1, "vmm": "simulated", "accel": "none",
-        "total_mem": 1 << 30, "free_mem": 1 << 29, "limits": "cgroup v2",
+        "total_mem": 1 << 30, "free_mem": 1 << 29, "limits": "cgroup v2", "draining": 0,
+        "gateways": [], "controller": None, "unreachable": [], "stores": [], "stale": False,
     }  # fmt: skip
     await lease.close()
 
@@ -170,3 +175,50 @@ async def test_docs_page_needs_nothing_from_elsewhere(api):
     for path, operations in document["paths"].items():
         for method in operations:
             assert f"<h3>{method.upper()} {path}</h3>" in response.text
+
+
+async def test_status_tells_of_gateways_and_stores(platform):
+    record = GatewayRecord(
+        "gw-1",
+        "host",
+        "0.1.0",
+        datetime.now(UTC),
+        address="127.0.0.1:8080",
+        leads=True,
+        waiting={"fn-1": 2, "fn-2": 1},
+        starting={"fn-1": {3: 1, 4: 2}},
+        missing_room={"fn-1": 1},
+        unreachable={"wrk-9": "no answer"},
+    )
+    stores = [StoreHealth("etcd", "http://etcd:2379", ok=True, took_ms=1.5)]
+
+    async def look():
+        return [*stores, StoreHealth("Redis", "redis://ada:****@redis", ok=False, reason="refused")]
+
+    lease = await platform.deps.registry.lease("gw-1")
+    await lease.put_gateway(record)
+    async with platform.client(look_at_stores=look) as api:
+        status = (await api.get("/api/status")).json()
+    [gateway] = status["gateways"]
+    assert status["controller"] == "gw-1"
+    assert status["unreachable"] == ["wrk-9"]
+    assert [gateway[name] for name in ("waiting", "starting", "missing_room")] == [3, 3, 1]
+    assert [(s["name"], s["ok"], s["reason"]) for s in status["stores"]] == [
+        ("etcd", True, ""),
+        ("Redis", False, "refused"),
+    ]
+    await lease.close()
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_status_is_told_while_the_registry_is_away(platform, monkeypatch, worker, silent):
+    async def away():
+        if silent:
+            await asyncio.Event().wait()
+        raise StoreUnavailable("no etcd")
+
+    monkeypatch.setattr(platform.deps.registry, "view", away)
+    monkeypatch.setattr("aether.gateway.api.status._TELLS_WITHIN_S", 0.05)
+    async with platform.client(last_known=lambda: [worker]) as api:
+        status = (await api.get("/api/status")).json()
+    assert (status["workers"], status["stale"]) == (1, True)

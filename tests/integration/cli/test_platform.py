@@ -14,8 +14,15 @@ def test_status_workers_and_runtimes(aether):
     [worker] = aether("workers", "--json").json
     table = aether("workers").out.splitlines()
     assert table[1].startswith(worker["id"])
+    assert aether("worker", "list").out == aether("workers").out
     assert [runtime["name"] for runtime in aether("runtime", "list", "--json").json] == ["node"]
     assert "handler.js" in aether("runtime", "list").out
+
+
+def test_worker_that_is_not_there_can_not_be_drained(aether):
+    refused = aether("worker", "drain", "wrk-none", "--wait")
+    assert refused.code == 1
+    assert "there is no worker 'wrk-none'" in refused.err
 
 
 def test_wrong_key_is_refused_with_a_way_out(aether):

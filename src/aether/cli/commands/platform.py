@@ -1,4 +1,4 @@
-"""`aether status`, `workers` and `runtime list`."""
+"""`aether status` and `runtime list`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from typing import Any
 from cyclopts import App
 
 from aether.cli import output, shapes
+from aether.cli.commands.workers import print_workers
 from aether.cli.connection import DEFAULT_CONNECTION, Connection
 from aether.cli.options import PLAIN, Json
 
+OWN_TABLES = ("stores", "gateways", "stale")
 RUNTIME_COLUMNS = ("name", "default_entrypoint", "command")
 
 runtime = App(name="runtime", default_parameter=PLAIN, help="Show what functions can be written for.")
 
 
 def status(*, json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
-    """Show how the platform is doing: version, functions, instances, workers.
+    """Show how the platform is doing: functions, instances, stores, gateways, workers.
+
+    Stores are as the gateway that answers finds them. Where all is one process, there are neither stores
+    nor gateways to tell of.
 
     **Examples**
 
     ```
     aether status
-    aether status --url http://faas.example:8080 --json
+    aether status --json | jq -r '.stores[] | select(.ok | not) | .reason'
     ```
 
     Parameters
@@ -32,33 +37,20 @@ def status(*, json: Json = False, connection: Connection = DEFAULT_CONNECTION) -
     """
     with connection.open() as client:
         found = client.status()
-        url = client.url
-    if json:
-        output.print_json(found)
-    else:
-        output.print_fields([("url", url), *((name, _field(name, value)) for name, value in found.items())])
-
-
-def workers(*, json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
-    """List the hosts that instances run on.
-
-    **Examples**
-
-    ```
-    aether workers
-    aether workers --json | jq -r '.[] | select(.draining) | .id'
-    ```
-
-    Parameters
-    ----------
-    json
-        Print the API's JSON.
-    """
-    with connection.open() as client:
-        found = client.workers()
-    header = ("WORKER", "HOST", "VERSION", "FREE MEMORY", "FREE SLOTS", "LOAD", "LIMITS", "STATE")
-    rows = [_worker_row(worker) for worker in found]
-    output.print_list(found, header, rows, empty="No workers: nothing can be started.", json=json)
+        if json:
+            output.print_json(found)
+            return
+        whole = {name: value for name, value in found.items() if name not in OWN_TABLES}
+        output.print_fields(
+            [("url", client.url), *((name, _field(name, value)) for name, value in whole.items())]
+        )
+        if found.get("stale"):
+            output.say("etcd is away: this is as the gateway knew it last.")
+        _print_stores(found.get("stores") or [])
+        _print_gateways(found.get("gateways") or [])
+        if found.get("gateways") and not found.get("stale"):
+            print()
+            print_workers(client.workers())
 
 
 @runtime.command(name="list")
@@ -83,24 +75,40 @@ def list_runtimes(*, json: Json = False, connection: Connection = DEFAULT_CONNEC
     output.print_list(found, header, rows, empty="No runtimes: build them with aether setup.", json=json)
 
 
-def _worker_row(worker: shapes.WorkerJson) -> tuple[str, ...]:
-    return (
-        worker["id"],
-        worker["hostname"],
-        worker["version"],
-        f"{output.size(worker['free_mem'])} of {output.size(worker['total_mem'])}",
-        str(worker["free_slots"]),
-        str(worker["load"]),
-        _text(worker.get("limits")),
-        _state(worker),
-    )
+def _print_stores(found: list[shapes.StoreJson]) -> None:
+    if found:
+        rows = [
+            (
+                store["name"],
+                output.printable(store["address"]),
+                "ok" if store["ok"] else "AWAY",
+                f"{store['took_ms']:.0f} ms",
+                output.printable(store["reason"]),
+            )
+            for store in found
+        ]
+        print()
+        output.print_table(("STORE", "ADDRESS", "STATE", "TOOK", ""), rows)
 
 
-def _state(worker: shapes.WorkerJson) -> str:
-    if worker["draining"]:
-        return "draining"
-    missing = worker.get("short_of", 0)
-    return f"short of {output.size(missing)}" if missing else "ready"
+def _print_gateways(found: list[shapes.GatewayJson]) -> None:
+    if found:
+        rows = [
+            (
+                gateway["id"],
+                gateway["hostname"],
+                gateway["address"] or "none",
+                gateway["version"],
+                gateway["role"],
+                "yes" if gateway["leads"] else "no",
+                str(gateway["waiting"]),
+                str(gateway["missing_room"]),
+            )
+            for gateway in found
+        ]
+        print()
+        header = ("GATEWAY", "HOST", "ADDRESS", "VERSION", "ROLE", "SCALES", "WAITING", "NO ROOM")
+        output.print_table(header, rows)
 
 
 def _field(name: str, value: Any) -> str:

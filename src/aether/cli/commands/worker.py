@@ -8,9 +8,12 @@ from typing import Literal
 
 from cyclopts import App
 
+from aether.cli.commands.workers import drain, workers
 from aether.cli.options import PLAIN
 
 worker = App(name="worker", default_parameter=PLAIN)
+worker.command(workers, name="list")
+worker.command(drain)
 
 
 @worker.default
