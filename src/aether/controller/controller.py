@@ -145,7 +145,7 @@ class Controller:
     async def _look_at(self, function: FunctionConfig, now_s: float, may_start: int | None) -> int:
         """How many instances were started."""
         self._retry_broken(function, now_s)
-        if not self._routes.serving(function).code_sha256 or self._sleeps(function):
+        if not function.has_code(self._routes.serving(function)) or self._sleeps(function):
             self._histories.pop(function.id, None)
             return 0
         decision = decide(

@@ -91,6 +91,7 @@ class Function:
             good=self.good,
             domains=self.domains,
             generation=self.generation,
+            code_path=self.code_path,
         )
 
 
@@ -106,6 +107,11 @@ class FunctionConfig:
     domains: tuple[str, ...] = ()
     generation: int = 0
     """Of the row that it is a copy of; 0 where its writer didn't know of generations."""
+    code_path: str = ""
+
+    def has_code(self, version: Version) -> bool:
+        """Also by a path alone, as where the system before has put it: workers run what is there now."""
+        return bool(version.code_sha256 or self.code_path)
 
     def replaces(self, other: FunctionConfig | None) -> bool:
         """Whether it is newer than what is there: a copy that was made earlier may arrive later."""

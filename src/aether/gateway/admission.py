@@ -42,7 +42,7 @@ class Admission:
         """`plain` requests have none of our own fields. Raises NoCode, BadRequest, BodyTooLarge."""
         if self._max_body_bytes is not None and (request.length or 0) > self._max_body_bytes:
             raise BodyTooLarge(self._max_body_bytes)
-        if not self._routes.serving(function).code_sha256:
+        if not function.has_code(self._routes.serving(function)):
             raise NoCode(
                 f"{function.name} has no code yet",
                 hint=f"upload some: POST /api/functions/{function.id}/code",
