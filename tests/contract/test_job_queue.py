@@ -12,7 +12,7 @@ from aether.adapters.memory.job_queue import MemoryJobQueue
 from aether.adapters.redis.clients import RedisClients
 from aether.adapters.redis.job_queue import RedisJobQueue
 from aether.domain.errors import QueueFull
-from aether.domain.job import JobReply, ProvisionJob
+from aether.domain.job import JobReply, ProvisionJob, Spare
 
 
 def a_job(request_id="req-1", **changes):
@@ -33,6 +33,10 @@ def a_job(request_id="req-1", **changes):
         trace_context={"traceparent": "00-ab-cd-01"},
     )
     return replace(job, **changes)
+
+
+LITTLE = Spare(memory_mib=850, overhead_mib=100, instances=4, runtimes=("node",))
+"""What a worker has that could start three of 128 MiB."""
 
 
 def a_reply(request_id="req-1", **changes):
@@ -205,6 +209,36 @@ class JobQueueContract:
         assert await queue.depth() == 1
         await claim.give_back()
         assert await queue.depth() == 2
+
+    @pytest.mark.parametrize(
+        "large", [{"memory_mb": 900}, {"memory_mb": 400}, {"count": 5}, {"runtime": "python"}], ids=str
+    )
+    async def test_what_does_not_fit_is_left_to_others_and_blocks_nobody(self, queue, large):
+        await queue.submit(a_job("large", **{"count": 2, "memory_mb": 128, **large}))
+        await queue.submit(a_job("small", count=2, memory_mb=128))
+        assert (await queue.take("wrk-1", lambda: LITTLE)).job.request_id == "small"
+        waiting = asyncio.ensure_future(queue.take("wrk-1", lambda: LITTLE))
+        assert not (await asyncio.wait([waiting], timeout=0.02))[0]
+        assert await queue.depth() == 1
+        await queue.submit(a_job("next", count=1, memory_mb=128))
+        assert (await asyncio.wait_for(waiting, 2)).job.request_id == "next"
+        assert (await queue.take("wrk-2")).job.request_id == "large"
+
+    async def test_what_did_not_fit_is_taken_when_there_is_room(self, queue):
+        await queue.submit(a_job("large", count=1, memory_mb=900))
+        spare = [LITTLE]
+        waiting = asyncio.ensure_future(queue.take("wrk-1", lambda: spare[0]))
+        assert not (await asyncio.wait([waiting], timeout=0.02))[0]
+        spare[0] = replace(LITTLE, memory_mib=2000)
+        assert (await asyncio.wait_for(waiting, 2)).job.request_id == "large"
+
+    async def test_what_was_placed_on_a_worker_comes_whether_it_fits_or_not(self, queue):
+        await queue.submit(a_job("anyones", memory_mb=900))
+        waiting = asyncio.ensure_future(queue.take("wrk-1", lambda: LITTLE))
+        assert not (await asyncio.wait([waiting], timeout=0.02))[0]
+        await queue.submit(a_job("placed", memory_mb=900), worker_id="wrk-1")
+        claim = await asyncio.wait_for(waiting, 2)
+        assert (claim.job.request_id, claim.placed) == ("placed", True)
 
     async def test_reply_reaches_who_listens(self, queue):
         await queue.submit(a_job())

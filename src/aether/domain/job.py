@@ -30,6 +30,22 @@ class ProvisionJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Spare:
+    """What a worker could start now: jobs that are anybody's and need more are left to others."""
+
+    memory_mib: int
+    overhead_mib: int
+    """That an instance takes beside its own memory."""
+    instances: int
+    runtimes: tuple[str, ...]
+
+    def holds(self, job: ProvisionJob) -> bool:
+        needed_mib = job.count * (job.memory_mb + self.overhead_mib)
+        there = needed_mib <= self.memory_mib and job.count <= self.instances
+        return there and job.runtime in self.runtimes
+
+
+@dataclass(frozen=True, slots=True)
 class JobReply:
     """What a worker tells `reply_to` about one instance of a job."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
-from aether.domain.job import JobReply, ProvisionJob
+from aether.domain.job import JobReply, ProvisionJob, Spare
 from aether.ports.feed import Feed
 
 
@@ -46,16 +47,19 @@ class Claim(Protocol):
 class JobQueue(Protocol):
     """Oldest first. A job is never handed out past its deadline; then it vanishes.
 
-    `submit`, `take_placed` and `depth` raise StoreUnavailable when the engine is away; who takes or listens goes on
-    when it is back.
+    `submit`, `take_placed` and `depth` raise StoreUnavailable when the engine is away; who takes or listens
+    goes on when it is back.
     """
 
     async def submit(self, job: ProvisionJob, worker_id: str | None = None) -> None:
         """For any worker, or for one. Raises QueueFull when too many wait already."""
         ...
 
-    async def take(self, worker_id: str) -> Claim:
-        """The next job for this worker (its own queue first), waiting for one as long as it takes."""
+    async def take(self, worker_id: str, spare: Callable[[], Spare] | None = None) -> Claim:
+        """The next job for this worker (its own queue first), waiting for one as long as it takes.
+
+        Of those that are anybody's the oldest that `spare` holds; others are left where they are.
+        """
         ...
 
     async def take_placed(self, worker_id: str) -> Claim | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from aether.adapters.memory.fanout import Fanout
 from aether.domain.errors import QueueFull
-from aether.domain.job import JobReply, ProvisionJob
+from aether.domain.job import JobReply, ProvisionJob, Spare
 from aether.ports.clock import Clock
 from aether.ports.feed import Feed
 from aether.ports.job_queue import Claim
 
+LOOK_AGAIN_S = 0.25
+"""At jobs that did not fit."""
 SHARED = None
 """The queue that any worker takes from, beside one for each worker id."""
 
@@ -42,14 +45,18 @@ class MemoryJobQueue:
         self._queues.setdefault(worker_id, deque()).append(_Queued(job, expires_at_s))
         self._wake(worker_id)
 
-    async def take(self, worker_id: str) -> Claim:
+    async def take(self, worker_id: str, spare: Callable[[], Spare] | None = None) -> Claim:
         # One turn of the loop first: a worker that gives back and takes again lets others go before it.
         await asyncio.sleep(0)
-        while (claim := self._next(worker_id, worker_id) or self._next(SHARED, worker_id)) is None:
+        while (claim := self._next(worker_id, worker_id) or self._anyones(worker_id, spare)) is None:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting[waiter] = worker_id
             try:
-                await waiter
+                # What is left to others may fit in a moment.
+                async with asyncio.timeout(LOOK_AGAIN_S if self._queues.get(SHARED) else None):
+                    await waiter
+            except TimeoutError:
+                continue
             finally:
                 del self._waiting[waiter]
         return claim
@@ -79,6 +86,17 @@ class MemoryJobQueue:
 
     def _size(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
+
+    def _anyones(self, worker_id: str, spare: Callable[[], Spare] | None) -> _MemoryClaim | None:
+        queue = self._queues.get(SHARED)
+        if spare is not None and queue:
+            has = spare()
+            fits = next((queued for queued in queue if has.holds(queued.job)), None)
+            if fits is None:
+                return None
+            queue.remove(fits)
+            queue.appendleft(fits)
+        return self._next(SHARED, worker_id)
 
     def _next(self, name: str | None, worker_id: str) -> _MemoryClaim | None:
         """Out of the queue of that name, for that worker."""

@@ -14,10 +14,14 @@ class Bell:
         self._clients = clients
         self._waits: dict[str, asyncio.Task[None] | None] = dict.fromkeys(queues)
 
-    async def wait(self) -> None:
-        """Also returns now and then when there is nothing. Raises StoreUnavailable."""
-        waits = [self._wait_on(queue) for queue in self._waits]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    async def wait(self, only_own_for_s: float | None = None) -> None:
+        """Also returns now and then when there is nothing. Raises StoreUnavailable.
+
+        With a time, only the first queue is waited for: what lies in the others is known.
+        """
+        queues = list(self._waits) if only_own_for_s is None else list(self._waits)[:1]
+        waits = [self._wait_on(queue) for queue in queues]
+        await asyncio.wait(waits, timeout=only_own_for_s, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             if wait.done():
                 wait.result()

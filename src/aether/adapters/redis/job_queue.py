@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -17,7 +18,7 @@ from aether.adapters.redis.reading import Reading
 from aether.adapters.redis.replies import Replies, send
 from aether.adapters.redis.scripted import Scripts
 from aether.domain.errors import QueueFull, StoreUnavailable
-from aether.domain.job import JobReply, ProvisionJob
+from aether.domain.job import JobReply, ProvisionJob, Spare
 from aether.ports.feed import Feed
 from aether.ports.job_queue import Claim
 
@@ -26,6 +27,8 @@ log = structlog.get_logger()
 ALIVE_S = 10.0
 """A worker that isn't heard of for so long is dead, and its jobs go to others: as long as a lease."""
 RETRY_S = 0.2
+LOOK_AGAIN_S = 0.25
+"""At jobs that did not fit."""
 
 
 class RedisJobQueue:
@@ -57,16 +60,16 @@ class RedisJobQueue:
         if not await self._scripts.run("submit", [queue], arguments):
             raise QueueFull(f"{self._max_jobs} provisioning jobs wait already")
 
-    async def take(self, worker_id: str) -> Claim:
+    async def take(self, worker_id: str, spare: Callable[[], Spare] | None = None) -> Claim:
         owner = self._owner(worker_id)
         away = False
         while True:
             try:
-                claim = await self._take_now(owner)
-                if claim is not None:
-                    return claim
+                found = await self._take_now(owner, spare() if spare is not None else None)
+                if isinstance(found, RedisClaim):
+                    return found
                 away = False
-                await owner.bell.wait()
+                await owner.bell.wait(only_own_for_s=LOOK_AGAIN_S if found else None)
             except StoreUnavailable as error:
                 if not away:
                     log.warning("Redis away, jobs are taken when it is back", reason=error.message)
@@ -74,7 +77,8 @@ class RedisJobQueue:
                 await asyncio.sleep(RETRY_S)
 
     async def take_placed(self, worker_id: str) -> Claim | None:
-        return await self._take_now(self._owner(worker_id), placed=True)
+        found = await self._take_now(self._owner(worker_id), placed=True)
+        return found if isinstance(found, RedisClaim) else None
 
     def replies(self, reply_to: str) -> Feed[JobReply]:
         listener = Replies(self._clients, reply_to, self._reply_buffer, self._listeners.discard)
@@ -99,11 +103,16 @@ class RedisJobQueue:
             self._owners[worker_id] = owner
         return owner
 
-    async def _take_now(self, owner: Owner, *, placed: bool = False) -> RedisClaim | None:
-        """Whatever Redis handed over to one who doesn't hear of it any more goes back."""
+    async def _take_now(
+        self, owner: Owner, spare: Spare | None = None, *, placed: bool = False
+    ) -> RedisClaim | bool:
+        """A claim, or whether something was left to others.
+
+        Whatever Redis handed over to one who doesn't hear of it any more goes back.
+        """
         claim_id = secrets.token_hex(8)
         give_back = partial(owner.give_back, claim_id)
-        taking = asyncio.ensure_future(self._taken(owner, claim_id, placed=placed))
+        taking = asyncio.ensure_future(self._taken(owner, claim_id, spare, placed=placed))
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
@@ -113,19 +122,24 @@ class RedisJobQueue:
             owner.tell_later(give_back)
             raise
 
-    async def _taken(self, owner: Owner, claim_id: str, *, placed: bool) -> RedisClaim | None:
+    async def _taken(
+        self, owner: Owner, claim_id: str, spare: Spare | None, *, placed: bool
+    ) -> RedisClaim | bool:
         """Out of both queues, or only out of its own."""
         own, shared = owner.queues
+        limits = (
+            [] if spare is None else [spare.memory_mib, spare.overhead_mib, spare.instances, *spare.runtimes]
+        )
         while True:
-            raw, remaining_ms, rejected, from_own = await self._scripts.run(
+            raw, remaining_ms, rejected, from_own, left = await self._scripts.run(
                 "take",
                 [own, own if placed else shared, owner.taken],
-                [claim_id, owner.name, round(self._alive_s * 1000), BARE_REMAINING_MS],
+                [claim_id, owner.name, round(self._alive_s * 1000), BARE_REMAINING_MS, *limits],
             )
             for garbage in rejected:
                 _tell_rejected(garbage, "not JSON, or no object")
             if raw is None:
-                return None
+                return bool(left)
             try:
                 job = load_job(raw, remaining_ms)
             except ValueError as error:
