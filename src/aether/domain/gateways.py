@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,6 +11,9 @@ from aether.domain.gateway import GATEWAY, GatewayRecord
 
 TOO_OLD_S = 5.0
 """Gateways tell once a second; what one told that has not been heard for so long counts no more."""
+
+LED_WITHIN_S = 6.0
+"""From the last word of one who scales to the first of its successor: a lease of 3 s, and an election."""
 
 
 class Gateways:
@@ -23,6 +27,7 @@ class Gateways:
         self._own_id = own_id
         self._records: dict[str, GatewayRecord] = {}
         self._heard: dict[str, tuple[datetime, float]] = {}
+        self._led_at_s = -math.inf
 
     def heard(self, record: GatewayRecord, now_s: float) -> None:
         if record.id == self._own_id:
@@ -31,18 +36,24 @@ class Gateways:
         if known is None or known[0] != record.last_heartbeat:
             self._heard[record.id] = record.last_heartbeat, now_s
         self._records[record.id] = record
+        if record.leads:
+            self._led_at_s = self._heard[record.id][1]
 
     def gone(self, gateway_id: str) -> None:
         self._records.pop(gateway_id, None)
         self._heard.pop(gateway_id, None)
 
+    def of(self, gateway_id: str) -> GatewayRecord | None:
+        """What it told last, however long ago."""
+        return self._records.get(gateway_id)
+
     def ids(self, now_s: float) -> list[str]:
         """Of those that take requests."""
         return [record.id for record in self._recent(now_s) if record.role == GATEWAY]
 
-    def leader(self, now_s: float) -> str | None:
-        """Who says that it scales."""
-        return next((record.id for record in self._recent(now_s) if record.leads), None)
+    def led(self, now_s: float) -> bool:
+        """Whether one said so lately that it scales, that it or its successor will be there."""
+        return now_s - self._led_at_s < LED_WITHIN_S
 
     def waiting(self, function_id: str, now_s: float) -> int:
         return sum(record.waiting.get(function_id, 0) for record in self._recent(now_s))

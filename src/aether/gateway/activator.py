@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from aether.domain.deadline import Deadline
 from aether.domain.errors import DeadlineExceeded, FunctionNotFound, NoCapacity
 from aether.domain.function import FunctionConfig
+from aether.gateway.asks import Asks
 from aether.gateway.grant import Grant, granted
 from aether.gateway.places import Slot
 from aether.gateway.provisioner import Provisioner
@@ -50,7 +51,7 @@ class Activator:
             routes,
             jobs,
             clock,
-            reply_to=f"gateway:{gateway_id}:replies",
+            gateway_id=gateway_id,
             changed=self.changed,
             fail=self._requests.fail,
         )
@@ -60,6 +61,7 @@ class Activator:
         self.rollout = self._provisioner.rollout
         self.start_newest = self._provisioner.newest.start_newest
         self.try_again = self._provisioner.newest.try_again
+        self.others = self._provisioner.others
 
     # What the edge asks
 
@@ -90,6 +92,8 @@ class Activator:
             raise refusal
         began_s = self._clock.monotonic()
         arrived_at = time.perf_counter() if arrived_at is None else arrived_at
+        if self.idle(function.id):
+            self._provisioner.news()
         waiter = self._requests.join(function.id, arrived_at, avoid)
         self.changed(function.id)
         try:
@@ -149,6 +153,18 @@ class Activator:
 
     def waiting(self, function_id: str) -> int:
         return self._requests.count(function_id)
+
+    def asks(self) -> Asks:
+        """What other gateways and who scales have to know of this one."""
+        return self._provisioner.asks(self._requests.counts())
+
+    def on_news(self, heard: Callable[[], None]) -> None:
+        """Called when `asks` has changed so that somebody should know at once."""
+        self._provisioner.news = heard
+
+    def on_room_wanted(self, heard: Callable[[], None]) -> None:
+        """Called when another gateway has no room for what waits there."""
+        self._provisioner.room_wanted = heard
 
     # How it works
 

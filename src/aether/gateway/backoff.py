@@ -34,26 +34,39 @@ class Backoff:
         """By function and worker id, as the workers' last heartbeats told."""
         self._told: dict[str, frozenset[str]] = {}
 
-    def failed(self, function_id: str, revision: int, reason: str, console_tail: str = "") -> None:
-        """A start failed. Those that were under way with it are the same failure.
+    def failed(
+        self,
+        function_id: str,
+        revision: int,
+        reason: str,
+        console_tail: str = "",
+        *,
+        ago_s: float = 0.0,
+        in_a_row: int = 1,
+    ) -> None:
+        """A start failed, so long ago, and so many in a row at least.
 
-        Of several the last is told, but none without a console in the place of one with it.
+        Those that were under way with it are the same failure, and so is one that is told twice. Of several
+        the last is told, but none without a console in the place of one with it.
         """
-        now_s = self._clock.monotonic()
+        failed_at_s, at_least = self._clock.monotonic() - ago_s, in_a_row
         before = self._starts.get(function_id)
+        if before is None or before.revision < revision:
+            self._starts[function_id] = _Failed(revision, at_least, failed_at_s, reason, console_tail)
         if before is None or before.revision != revision:
-            self._starts[function_id] = _Failed(revision, 1, now_s, reason, console_tail)
             return
         if before.console_tail and not console_tail:
             reason, console_tail = before.reason, before.console_tail
         in_a_row, at_s = before.in_a_row, before.at_s
-        if now_s >= at_s + _pause_s(in_a_row):
-            in_a_row, at_s = in_a_row + 1, now_s
-        self._starts[function_id] = _Failed(revision, in_a_row, at_s, reason, console_tail)
+        if failed_at_s >= at_s + _pause_s(in_a_row):
+            in_a_row, at_s = in_a_row + 1, failed_at_s
+        self._starts[function_id] = _Failed(revision, max(in_a_row, at_least), at_s, reason, console_tail)
 
-    def worked(self, function_id: str) -> None:
-        """A start worked; whether the instance lives is its worker's to tell."""
-        self._starts.pop(function_id, None)
+    def worked(self, function_id: str, revision: int) -> None:
+        """A start of it worked, or of a later one; whether the instance lives is its worker's to tell."""
+        failed = self._starts.get(function_id)
+        if failed is not None and failed.revision <= revision:
+            del self._starts[function_id]
 
     def heard(self, worker: Worker) -> None:
         """A heartbeat, which tells all that the worker knows of crashes."""

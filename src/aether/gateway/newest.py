@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from aether.domain.errors import NoCapacity, NoCode
 from aether.domain.function import FunctionConfig
+from aether.gateway.others import Others
 from aether.gateway.room import Room
 from aether.gateway.routes import RouteTable
 from aether.gateway.starts import Starts
@@ -19,15 +20,17 @@ ROOM_WITHIN_S = 10.0
 class NewestVersions:
     """Started ahead of any request: by wish, or to take over from the version before."""
 
-    def __init__(self, routes: RouteTable, room: Room, starts: Starts, clock: Clock) -> None:
+    def __init__(self, routes: RouteTable, room: Room, starts: Starts, others: Others, clock: Clock) -> None:
         self._routes = routes
         self._room = room
         self._starts = starts
+        self._others = others
         self._clock = clock
         self._promised: dict[str, int] = {}
         """Revisions that are to start as soon as there is room, though nobody waits, by function id."""
         self._cramped_since: dict[str, tuple[int, float]] = {}
         """Newest revisions that there is no room for beside the version before, by function id."""
+        self._took_over: dict[str, int] = {}
 
     @property
     def promised(self) -> AbstractSet[str]:
@@ -39,13 +42,13 @@ class NewestVersions:
 
         Raises NoCode, NoCapacity.
         """
-        if not function.version.code_sha256:
+        if not function.has_code(function.version):
             raise NoCode(f"{function.name} has no code yet")
         revision = function.version.revision
         if any(slot.serves(revision) for slot in self._routes.slots(function.id)):
             self._promised.pop(function.id, None)
             return
-        if self._starts.count(function.id, revision):
+        if self._coming(function):
             return
         self._promised[function.id] = revision
         if self._room.has(function, function.version):
@@ -58,11 +61,15 @@ class NewestVersions:
             raise self._room.none_for(function, function.version)
 
     def roll_out(self, function: FunctionConfig) -> None:
-        """While the version before serves, have as many of the newest start as its running requests need."""
-        revision = function.version.revision
-        if not self._routes.rolls(function) or self._starts.count(function.id, revision):
+        """While the version before serves, have as many of the newest start as its running requests need.
+
+        One gateway does, for all of them.
+        """
+        if not self._routes.rolls(function) or self._coming(function):
             return
-        running = sum(slot.in_flight for slot in self._routes.slots(function.id))
+        if not self._others.is_ours(function.id):
+            return
+        revision, running = function.version.revision, self._running(function)
         try:
             self.start_newest(function)
         except NoCapacity:
@@ -82,8 +89,35 @@ class NewestVersions:
         if since is None or since[0] != revision:
             since = self._cramped_since[function.id] = revision, now_s
         if not running or now_s - since[1] >= ROOM_WITHIN_S:
+            self._took_over[function.id] = revision
             self._routes.rollouts.takes_over(function)
             self._routes.changed(function.id)
+
+    def _running(self, function: FunctionConfig) -> int:
+        """Requests of it: those of this gateway, or what workers told of all some moments ago."""
+        slots = list(self._routes.slots(function.id))
+        workers = (self._routes.workers.get(slot.instance.worker_id) for slot in slots)
+        loads = (
+            worker.instances.get(slot.instance.instance_id)
+            for slot, worker in zip(slots, workers, strict=True)
+            if worker is not None
+        )
+        told = sum(load.in_flight for load in loads if load is not None)
+        return max(told, sum(slot.in_flight for slot in slots))
+
+    def _coming(self, function: FunctionConfig) -> int:
+        """Instances of the newest version on their way, whoever asked for them."""
+        revision = function.version.revision
+        return self._starts.count(function.id, revision) + self._others.starting(function.id, revision)
+
+    def took_over(self) -> dict[str, int]:
+        """Revisions that serve for want of room beside those before, until they were ready, by function."""
+        for function_id, revision in list(self._took_over.items()):
+            function = self._routes.find(function_id)
+            good = function.good.revision if function is not None and function.good is not None else 0
+            if function is None or function.version.revision != revision or good >= revision:
+                del self._took_over[function_id]
+        return dict(self._took_over)
 
     def try_again(self, function: FunctionConfig) -> None:
         """Start the newest version although it failed before: it may have been bad luck."""
@@ -107,4 +141,5 @@ class NewestVersions:
     def forget(self, function_id: str) -> None:
         """The function is there no more."""
         self._cramped_since.pop(function_id, None)
+        self._took_over.pop(function_id, None)
         self._promised.pop(function_id, None)

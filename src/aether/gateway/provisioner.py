@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 
-import structlog
-
-from aether.domain.errors import AetherError, InstanceFailed, NoCapacity
+from aether.domain.errors import AetherError, InstanceFailed
 from aether.domain.function import FunctionConfig
-from aether.domain.job import JobReply, ProvisionJob
+from aether.domain.instance import Instance
 from aether.domain.rollout import Rollout, RolloutStatus
 from aether.domain.worker import Worker
+from aether.gateway.asks import Asks
 from aether.gateway.backoff import Backoff
-from aether.gateway.demand import starts_missing
+from aether.gateway.demand import Elsewhere, most_starts, starts_missing
 from aether.gateway.newest import NewestVersions
+from aether.gateway.others import Others
+from aether.gateway.outcomes import Outcomes
 from aether.gateway.placing import Placing
 from aether.gateway.room import Room
 from aether.gateway.routes import RouteTable
@@ -22,8 +22,6 @@ from aether.gateway.starts import Starts
 from aether.gateway.trouble import Trouble
 from aether.ports.clock import Clock
 from aether.ports.job_queue import JobQueue
-
-log = structlog.get_logger()
 
 TOLD_WITHIN_S = 2.0
 """Heartbeats, one a second, tell of a start by then if a worker has taken it."""
@@ -40,30 +38,45 @@ class Provisioner:
         jobs: JobQueue,
         clock: Clock,
         *,
-        reply_to: str,
+        gateway_id: str,
         changed: Callable[[str], None],
         fail: Callable[[str, AetherError], None],
     ) -> None:
         self._routes = routes
         self._changed = changed
-        self._fail = fail
+        self.news: Callable[[], None] = lambda: None
+        """Called when there is something that other gateways or who scales should know at once."""
+        self.room_wanted: Callable[[], None] = lambda: None
+        """Called when another gateway has no room for what waits there."""
+        self.others = Others(routes, clock, gateway_id, changed=changed, room_wanted=self._want_room)
         placing = Placing(routes, clock)
         self.room = Room(routes, placing, clock)
         self._backoff = Backoff(clock)
+        self._outcomes = Outcomes(
+            routes,
+            self.room,
+            self._backoff,
+            clock,
+            has_any=self._has_any,
+            tried=self._tried,
+            fail=fail,
+        )
         self.starts = Starts(
             jobs,
             placing,
             clock,
-            reply_to=reply_to,
+            reply_to=f"gateway:{gateway_id}:replies",
             changed=changed,
-            started=self._start_worked,
-            failed=self._start_failed,
-            refused=self._start_not_sent,
+            started=self._outcomes.worked,
+            failed=self._outcomes.failed,
+            refused=self._outcomes.not_sent,
+            news=self._tell,
         )
-        self.newest = NewestVersions(routes, self.room, self.starts, clock)
+        self.newest = NewestVersions(routes, self.room, self.starts, self.others, clock)
         routes.on_worker = self._heard
         routes.on_worker_gone = self._gone
         routes.on_foreign = self.starts.foreign_arrived
+        routes.on_instance = self._arrived
 
     # What is on its way, and how it goes
 
@@ -74,6 +87,8 @@ class Provisioner:
     def rollout(self, function: FunctionConfig) -> Rollout:
         """How the newest version is doing, crash loops included."""
         rollout = self._routes.rollouts.of(function)
+        if rollout.status is RolloutStatus.FAILED and self.others.try_again(function):
+            return Rollout(rollout.revision, RolloutStatus.PENDING)
         loop = self._backoff.crash_loop(function.id, rollout.revision)
         if rollout.status is not RolloutStatus.READY or loop is None:
             return rollout
@@ -101,26 +116,40 @@ class Provisioner:
     def see_to(self, function: FunctionConfig, waiting: int) -> AetherError | None:
         """Ask for what `waiting` requests need; an error when they wait for nothing."""
         trouble = self._trouble(function)
-        ready, starting = self._routes.ready(function), self.starting(function)
-        self.room.missing.pop(function.id, None)
-        if trouble is not None and trouble.pause_s and not ready and not starting:
+        was_missing = self.room.missing.pop(function.id, 0)
+        if trouble is not None and trouble.pause_s and not self._has_any(function):
             return trouble.answer(function)
-        missing = starts_missing(
-            function.limits,
-            waiting=waiting,
-            ready=ready,
-            starting=starting,
-            carefully=trouble is not None,
-        )
+        missing = self._missing(function, waiting, carefully=trouble is not None)
         if not missing:
             return None
         if self.room.has(function):
             self._ask(function, missing)
             return None
         self.room.missing[function.id] = missing
-        if ready or starting or self.room.can_be_made(function):
+        if missing != was_missing:
+            self.news()
+        if self._has_any(function) or self.room.can_be_made(function):
             return None
         return self.room.none_for(function)
+
+    def _missing(self, function: FunctionConfig, waiting: int, *, carefully: bool) -> int:
+        """Instances to ask for, here and now."""
+        ready, starting = self._routes.ready(function), self.starting(function)
+        elsewhere = Elsewhere(self.others.waiting(function.id), self._starting_elsewhere(function))
+        missing = starts_missing(
+            function.limits,
+            waiting=waiting,
+            ready=ready,
+            starting=starting,
+            carefully=carefully,
+            elsewhere=elsewhere,
+        )
+        if missing:
+            share = self.others.share(
+                function.id, most_starts(function.limits, ready=ready, carefully=carefully)
+            )
+            missing = missing if share is None else max(0, min(missing, share - starting))
+        return missing
 
     def start(self, function: FunctionConfig, count: int) -> bool:
         """Ask for `count` instances of the version that serves now, ahead of any request.
@@ -129,7 +158,7 @@ class Provisioner:
         False when none is asked for.
         """
         trouble = self._trouble(function)
-        starting = self.starting(function)
+        starting = self.starting(function) + self._starting_elsewhere(function)
         count = min(count, function.limits.max_starts_in_flight - starting)
         if trouble is not None:
             count = 0 if trouble.pause_s else min(count, 1 - starting)
@@ -141,6 +170,7 @@ class Provisioner:
     def forget(self, function_id: str) -> None:
         """The function is there no more."""
         self._backoff.forget(function_id)
+        self.others.forget(function_id)
         self.room.forget(function_id)
         self.newest.forget(function_id)
 
@@ -149,7 +179,13 @@ class Provisioner:
             self.starts.ask(function, self._routes.serving(function))
 
     def _has_any(self, function: FunctionConfig) -> bool:
-        return bool(self._routes.ready(function) or self.starting(function))
+        """One that serves is there, or on its way, whoever asked for it."""
+        if self._routes.ready(function) or self.starting(function):
+            return True
+        return bool(self._starting_elsewhere(function))
+
+    def _starting_elsewhere(self, function: FunctionConfig) -> int:
+        return self.others.starting(function.id, self._routes.serving(function).revision)
 
     def _trouble(self, function: FunctionConfig) -> Trouble | None:
         return self._backoff.trouble(function.id, self._routes.serving(function).revision)
@@ -159,6 +195,7 @@ class Provisioner:
     def _heard(self, worker: Worker) -> None:
         """A heartbeat: there may be room for those that had none."""
         self._backoff.heard(worker)
+        self._outcomes.heard(worker)
         self.starts.heard(worker)
         self.room.heard()
         for function_id in self.newest.promised | self.room.missing.keys():
@@ -166,7 +203,19 @@ class Provisioner:
 
     def _gone(self, worker_id: str) -> None:
         self._backoff.gone(worker_id)
+        self._outcomes.gone(worker_id)
         self.starts.gone(worker_id)
+
+    def asks(self, waiting: Mapping[str, int]) -> Asks:
+        """Beside what waits, by function id, what is asked for on its behalf or ahead of it."""
+        again = (self._routes.find(function_id) for function_id in self._routes.rollouts.again)
+        return Asks(
+            waiting=waiting,
+            starting=self.starts.counts(),
+            missing_room=self.missing_room(waiting),
+            trying_again={f.id: f.version.revision for f in again if f is not None},
+            took_over=self.newest.took_over(),
+        )
 
     def missing_room(self, waited_for: Container[str]) -> dict[str, int]:
         """Instances that there is no room for, by function id, of functions that are waited for."""
@@ -176,49 +225,17 @@ class Provisioner:
             if function_id in waited_for or function_id in self.newest.promised
         }
 
-    def _start_worked(self, reply: JobReply) -> None:
-        self._backoff.worked(reply.function_id)
-        self._routes.rollouts.started(reply)
+    def _tried(self, function_id: str) -> None:
+        self.newest.break_promise(function_id)
 
-    def _start_failed(self, reply: JobReply) -> None:
-        """Those who wait are told, unless something else can serve them: the last good version, say."""
-        function = self._routes.find(reply.function_id)
-        if function is None:
-            return
-        log.warning("start failed", function=function.name, revision=reply.revision, reason=reply.error)
-        if reply.capacity:
-            self._start_refused(function, reply.revision, NoCapacity(reply.error))
-            return
-        self.newest.break_promise(function.id)
-        self._backoff.failed(function.id, reply.revision, reply.error, reply.console_tail)
-        self._routes.rollouts.failed(function, reply)
-        self._routes.changed(function.id)
-        # It may be another that serves now.
-        if reply.revision != self._routes.serving(function).revision or self._has_any(function):
-            return
-        trouble = self._trouble(function)
-        error = InstanceFailed(
-            f"{function.name} did not start: {reply.error}",
-            hint=reply.console_tail or None,
-            component="worker",
-        )
-        error.retry_after_s = math.ceil(trouble.pause_s) if trouble is not None else None
-        self._fail(function.id, error)
+    def _tell(self) -> None:
+        self.news()
 
-    def _start_not_sent(self, job: ProvisionJob, error: AetherError) -> None:
-        """It could not be placed, or its job not be put into the queue."""
-        function = self._routes.find(job.function_id)
-        if function is None:
-            return
-        if isinstance(error, NoCapacity):
-            error = self.room.none_for(function)
-        self._start_refused(function, job.revision, error)
+    def _want_room(self) -> None:
+        self.room_wanted()
 
-    def _start_refused(self, function: FunctionConfig, revision: int, error: AetherError) -> None:
-        """Nobody took a start."""
-        self.room.refused(function.id)
-        if revision != self._routes.serving(function).revision or self._has_any(function):
-            return
-        self.room.missing[function.id] = 1
-        if not (isinstance(error, NoCapacity) and self.room.can_be_made(function)):
-            self._fail(function.id, error)
+    def _arrived(self, instance: Instance) -> None:
+        """An instance is in the registry, whoever asked for it."""
+        if instance.revision is not None:
+            self.starts.saw(instance)
+            self._outcomes.arrived(instance, instance.revision)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from aether.domain.function import FunctionConfig
-from aether.domain.job import JobReply
 from aether.domain.rollout import Rollout, RolloutStatus
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    revision: int
+    reason: str
+    console_tail: str
 
 
 class Rollouts:
     """By function id; a new revision starts afresh."""
 
     def __init__(self) -> None:
-        self._failed: dict[str, JobReply] = {}
+        self._failed: dict[str, _Failed] = {}
         self._again: set[str] = set()
         """Failed ones that are being started once more, by wish."""
+        self._ready: dict[str, int] = {}
+        """Revisions that were ready when they were the newest: nothing that fails later takes that back."""
         self._phases: dict[str, tuple[int, Mapping[str, float]]] = {}
         self._serves: dict[str, int] = {}
         """Revisions that took over when they were the newest."""
@@ -24,11 +33,11 @@ class Rollouts:
         revision = function.version.revision
         failed = self._failure(function)
         if failed is not None and function.id not in self._again:
-            return Rollout(revision, RolloutStatus.FAILED, failed.error, failed.console_tail or None)
+            return Rollout(revision, RolloutStatus.FAILED, failed.reason, failed.console_tail or None)
         if function.good is not None and function.good.revision == revision:
             phases_of, phases = self._phases.get(function.id, (0, None))
             return Rollout(revision, RolloutStatus.READY, phases=phases if phases_of == revision else None)
-        reason = None if function.version.code_sha256 else "it has no code yet"
+        reason = None if function.has_code(function.version) else "it has no code yet"
         return Rollout(revision, RolloutStatus.PENDING, reason)
 
     def is_broken(self, function: FunctionConfig) -> bool:
@@ -47,27 +56,28 @@ class Rollouts:
         if function_id in self._failed:
             self._again.add(function_id)
 
-    def failed(self, function: FunctionConfig, reply: JobReply) -> None:
-        """A start failed. It says nothing of a version that was seen ready, or of an earlier one.
+    def failed(self, function: FunctionConfig, revision: int, reason: str, console_tail: str) -> None:
+        """A start failed, whoever asked for it. It says nothing of versions that were ready, or are outdated.
 
         Of several the last is told, but none without a console in the place of one with it.
         """
         good = function.good.revision if function.good is not None else 0
-        if good < reply.revision == function.version.revision:
+        if good < revision == function.version.revision and self._ready.get(function.id) != revision:
             self._again.discard(function.id)
             known = self._failure(function)
-            if known is None or reply.console_tail or not known.console_tail:
-                self._failed[function.id] = reply
+            if known is None or console_tail or not known.console_tail:
+                self._failed[function.id] = _Failed(revision, reason, console_tail)
 
-    def started(self, reply: JobReply) -> None:
-        """A start was told to have worked; the registry's word comes separately."""
-        known, _ = self._phases.get(reply.function_id, (0, None))
-        if known != reply.revision:
-            self._phases[reply.function_id] = reply.revision, reply.phases
+    def started(self, function_id: str, revision: int, phases: Mapping[str, float]) -> None:
+        """A start has worked, and took so many milliseconds."""
+        known, _ = self._phases.get(function_id, (0, None))
+        if known != revision:
+            self._phases[function_id] = revision, phases
 
     def ready(self, function: FunctionConfig) -> None:
         """An instance of the newest version is there."""
         self.takes_over(function)
+        self._ready[function.id] = function.version.revision
         self._failed.pop(function.id, None)
         self._again.discard(function.id)
 
@@ -78,9 +88,15 @@ class Rollouts:
     def forget(self, function_id: str) -> None:
         self._failed.pop(function_id, None)
         self._again.discard(function_id)
+        self._ready.pop(function_id, None)
         self._phases.pop(function_id, None)
         self._serves.pop(function_id, None)
 
-    def _failure(self, function: FunctionConfig) -> JobReply | None:
+    @property
+    def again(self) -> Collection[str]:
+        """Ids of functions whose newest version failed and is being started once more, by wish."""
+        return self._again
+
+    def _failure(self, function: FunctionConfig) -> _Failed | None:
         failed = self._failed.get(function.id)
         return failed if failed is not None and failed.revision == function.version.revision else None

@@ -10,16 +10,18 @@ import structlog
 
 from aether.domain.errors import StoreUnavailable
 from aether.domain.function import FunctionConfig, Version
+from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.memory import why_no_room
 from aether.domain.placement import may_take
 from aether.domain.worker import Worker
+from aether.gateway.held import Held
 from aether.gateway.holders import Holders
 from aether.gateway.names import Names
 from aether.gateway.places import Places, Slot
 from aether.gateway.rollouts import Rollouts
 from aether.gateway.settling import Settling
-from aether.ports.registry import Change, Entry, Registry, View
+from aether.ports.registry import Change, Entry, Registry, View, config_key
 
 log = structlog.get_logger()
 
@@ -37,19 +39,29 @@ class RouteTable:
         """Called with a function's id whenever its configuration or its instances changed."""
         self.on_ready: Callable[[FunctionConfig], None] = lambda _function: None
         """Called when an instance of a function's newest version is ready."""
+        self.on_instance: Callable[[Instance], None] = lambda _instance: None
+        """Called with an instance that was not there before."""
         self.on_foreign: Callable[[str], None] = lambda _function_id: None
         """Called with a function's id when an instance appears that tells no revision."""
         self.on_worker: Callable[[Worker], None] = lambda _worker: None
         """Called with a worker's heartbeat."""
         self.on_worker_gone: Callable[[str], None] = lambda _worker_id: None
+        self.on_gateway: Callable[[GatewayRecord], None] = lambda _gateway: None
+        """Called with what a gateway tells, this one too."""
+        self.on_gateway_gone: Callable[[str], None] = lambda _gateway_id: None
         self.on_leaving: Callable[[Instance], None] = lambda _instance: None
         """Called when an instance drains, or has gone: it is to get no request any more."""
+        self.on_view: Callable[[], None] = lambda: None
+        """Called when all was looked at anew: what the registry lacks may be what it lost."""
         self.loaded = asyncio.Event()
         self.workers: dict[str, Worker] = {}
+        self.gateways: dict[str, GatewayRecord] = {}
         self.unreachable: dict[str, str] = {}
         """Workers whose instances can't be called from here, and why."""
         self.holders = Holders()
         self.revision = 0
+        self._history: str | None = None
+        self._held = Held(self._remove)
         self._slots: dict[str, dict[str, Slot]] = {}
         self._places: dict[str, Places] = {}
         self.rollouts = Rollouts()
@@ -129,29 +141,44 @@ class RouteTable:
         self._settling.look()
         self.on_change(function_id)
 
+    def forget(self, function_id: str) -> None:
+        """The registry lost it, and it turned out to be gone."""
+        self._remove(config_key(function_id))
+
     async def follow(self, registry: Registry) -> None:
         """For ever. While the registry is away, everything stays as last known."""
-        while True:
-            try:
-                view = await registry.view()
-                self._load(view)
-                async with aclosing(registry.watch(view.revision)) as changes:
-                    async for change in changes:
-                        self._apply(change)
-            except StoreUnavailable as error:
-                log.warning("registry away, routes stay as last known", reason=error.message)
-                await asyncio.sleep(RETRY_WATCH_S)
+        try:
+            while True:
+                try:
+                    view = await registry.view()
+                    self._load(view)
+                    async with aclosing(registry.watch(view.revision)) as changes:
+                        async for change in changes:
+                            self._apply(change)
+                except StoreUnavailable as error:
+                    log.warning("registry away, routes stay as last known", reason=error.message)
+                    await asyncio.sleep(RETRY_WATCH_S)
+        finally:
+            self._held.close()
 
     def _load(self, view: View) -> None:
         gone = self._keys() - view.entries.keys()
         for entry in view.entries.values():
             self._put(entry)
+        if self._history not in (None, view.history):
+            log.warning("the registry lost everything, routes stay until it is put again", entries=len(gone))
+            self._held.hold(gone)
+        self._history = view.history
+        self._held.seen(view.entries)
         for key in gone:
-            self._remove(key)
+            if key not in self._held:
+                self._remove(key)
         self.revision = view.revision
         self.loaded.set()
+        self.on_view()
 
     def _apply(self, change: Change) -> None:
+        self._held.seen([change.key])
         if change.value is None:
             self._remove(change.key)
         else:
@@ -160,6 +187,7 @@ class RouteTable:
 
     def _keys(self) -> set[str]:
         keys = {f"/workers/{w}" for w in self.workers} | {f"/config/functions/{f}" for f in self._functions}
+        keys |= {f"/aether/gateways/{g}" for g in self.gateways}
         return keys | {f"/functions/{f}/instances/{i}" for f, slots in self._slots.items() for i in slots}
 
     def _put(self, entry: Entry) -> None:
@@ -171,13 +199,19 @@ class RouteTable:
                 self._put_instance(entry)
             case FunctionConfig():
                 self.names.put(entry)
+                if any(i.revision == entry.version.revision for i in self.instances(entry.id)):
+                    self._newest_is_there(entry)
                 self.changed(entry.id)
+            case GatewayRecord():
+                self.gateways[entry.id] = entry
+                self.on_gateway(entry)
 
     def _put_instance(self, instance: Instance) -> None:
         slots = self._slots.setdefault(instance.function_id, {})
         slot = slots.get(instance.instance_id)
         if slot is None:
             slots[instance.instance_id] = Slot(instance)
+            self.on_instance(instance)
             if instance.revision is None:
                 self.on_foreign(instance.function_id)
         else:
@@ -188,15 +222,21 @@ class RouteTable:
         if function is not None:
             self.holders.saw(function, instance)
         if function is not None and function.version.revision == instance.revision:
-            self.rollouts.ready(function)
-            self.on_ready(function)
+            self._newest_is_there(function)
         self.changed(instance.function_id)
+
+    def _newest_is_there(self, function: FunctionConfig) -> None:
+        self.rollouts.ready(function)
+        self.on_ready(function)
 
     def _remove(self, key: str) -> None:
         match key.split("/"):
             case ["", "workers", worker_id]:
                 self.workers.pop(worker_id, None)
                 self.on_worker_gone(worker_id)
+            case ["", "aether", "gateways", gateway_id]:
+                self.gateways.pop(gateway_id, None)
+                self.on_gateway_gone(gateway_id)
             case ["", "functions", function_id, "instances", instance_id]:
                 slots = self._slots.get(function_id, {})
                 slot = slots.pop(instance_id, None)

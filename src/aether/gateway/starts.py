@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 
 from aether.domain.errors import AetherError, StoreUnavailable
 from aether.domain.function import FunctionConfig, Version
+from aether.domain.instance import Instance
 from aether.domain.job import JobReply, ProvisionJob
 from aether.domain.worker import Worker
 from aether.gateway.placing import Placing
@@ -27,7 +29,8 @@ class Starts:
 
     A start goes to the worker that `placing` names, and elsewhere at once when that has no room after all,
     drains or is gone. `changed` is called with a function's id when one of its starts has ended in whatever
-    way, `started` and `failed` with the reply to a job, `refused` when a job could not be submitted.
+    way, `started` and `failed` with the reply to a job, `refused` when a job could not be submitted, `news`
+    when there is one more or less.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Starts:
         started: Callable[[JobReply], None],
         failed: Callable[[JobReply], None],
         refused: Callable[[ProvisionJob, AetherError], None],
+        news: Callable[[], None],
     ) -> None:
         self._jobs = jobs
         self._placing = placing
@@ -50,12 +54,20 @@ class Starts:
         self._started = started
         self._failed = failed
         self._refused = refused
+        self._news = news
         self._sending = Sending(jobs, placing, clock, self._could_not_be_sent)
         self._starts: dict[str, Start] = {}
         """By request id."""
         self._of: dict[str, dict[str, Start]] = {}
         """The same by function id."""
         self._phases: dict[str, tuple[float, Mapping[str, float]]] = {}
+
+    def counts(self) -> dict[str, Counter[int]]:
+        """By function id and revision."""
+        return {
+            function_id: Counter(start.revision for start in starts.values())
+            for function_id, starts in self._of.items()
+        }
 
     def count(self, function_id: str, revision: int | None = None) -> int:
         """Those of one revision, or all: an outdated one serves nobody who waits."""
@@ -81,6 +93,12 @@ class Starts:
         start = new_start(function.id, version, self._reply_to, self._clock.monotonic())
         self._starts[start.id] = self._of.setdefault(function.id, {})[start.id] = start
         self._sending.post(start)
+        self._news()
+
+    def saw(self, instance: Instance) -> None:
+        """A new instance is in the registry, which tells how long its start took, whoever asked for it."""
+        if instance.phases and instance.instance_id not in self._phases:
+            self._note_phases(instance.instance_id, instance.phases)
 
     def arrived(self, function_id: str, instance_ids: Iterable[str]) -> None:
         """These are in the registry: they are not on their way any more."""
@@ -158,8 +176,11 @@ class Starts:
         self._placing.ready(start.id, instance_id)
         # What the worker didn't take itself, the job took to find one.
         place_ms = (now_s - start.asked_at_s) * 1000 - sum(reply.phases.values())
-        self._phases[instance_id] = now_s, {"place": max(0.0, place_ms), **reply.phases}
+        self._note_phases(instance_id, {"place": max(0.0, place_ms), **reply.phases})
         self._started(reply)
+
+    def _note_phases(self, instance_id: str, phases: Mapping[str, float]) -> None:
+        self._phases[instance_id] = self._clock.monotonic(), phases
         while len(self._phases) > MAX_PHASES:
             del self._phases[next(iter(self._phases))]
 
@@ -183,3 +204,4 @@ class Starts:
         starts.pop(start.id, None)
         if not starts:
             self._of.pop(start.job.function_id, None)
+        self._news()

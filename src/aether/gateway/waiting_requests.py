@@ -27,6 +27,9 @@ class WaitingRequests:
     def count(self, function_id: str) -> int:
         return len(self._queues.get(function_id, ()))
 
+    def counts(self) -> dict[str, int]:
+        return {function_id: len(queue) for function_id, queue in self._queues.items()}
+
     def check(self, function: FunctionConfig) -> None:
         """Raises OverLimit, QueueFull when one more may not wait.
 

@@ -206,7 +206,7 @@ async def test_a_start_of_an_outdated_version_holds_nobody_up(parts):
 
 async def test_an_instance_of_a_broken_version_that_comes_after_all_makes_it_serve(parts):
     config = await parts.put(function(revision=2, good=version(1)))
-    parts.routes.rollouts.failed(config, JobReply("req-1", "fn-1", 2, None, "it exited"))
+    parts.routes.rollouts.failed(config, 2, "it exited", "")
     assert parts.routes.serving(config).revision == 1
     await parts.lease.put_instance(instance("new", revision=2))
     await parts.until(lambda: not parts.routes.is_broken(config))

@@ -53,7 +53,7 @@ def test_pauses_after_failed_starts_double_up_to_a_minute_and_end_with_a_success
         assert pause_s(backoff) == 0
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
     assert backoff.trouble("fn-1", 1) is not None, "it has not worked yet"
-    backoff.worked("fn-1")
+    backoff.worked("fn-1", 1)
     assert backoff.trouble("fn-1", 1) is None
     backoff.failed("fn-1", 1, "it exited")
     assert pause_s(backoff) == 1

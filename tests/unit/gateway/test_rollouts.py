@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from tests.unit.gateway.conftest import function
+from tests.unit.gateway.conftest import function, version
 
-from aether.domain.job import JobReply
 from aether.domain.rollout import RolloutStatus
 from aether.gateway.rollouts import Rollouts
 
 HELLO = function()
 
 
-def failed(error: str, console: str = "") -> JobReply:
-    revision = HELLO.version.revision
-    return JobReply("req-1", HELLO.id, revision, None, error=error, console_tail=console)
-
-
 def test_a_reason_with_a_console_is_not_replaced_by_one_without():
     rollouts = Rollouts()
-    for reply in (failed("no sign of life"), failed("nothing listened", "oh dear"), failed("again")):
-        rollouts.failed(HELLO, reply)
+    for reason, console in (("no sign of life", ""), ("nothing listened", "oh dear"), ("again", "")):
+        rollouts.failed(HELLO, 1, reason, console)
     rollout = rollouts.of(HELLO)
     assert rollout.status is RolloutStatus.FAILED
     assert (rollout.reason, rollout.console) == ("nothing listened", "oh dear")
-    rollouts.failed(HELLO, failed("it exited", "something else"))
+    rollouts.failed(HELLO, 1, "it exited", "something else")
     assert rollouts.of(HELLO).reason == "it exited"
+
+
+def test_a_failure_takes_nothing_back_from_a_version_that_was_ready():
+    config = function(revision=2, good=version(1))
+    rollouts = Rollouts()
+    rollouts.ready(config)
+    rollouts.failed(config, 2, "the second that was started beside it", "")
+    assert not rollouts.is_broken(config), "the row in SQL does not say yet that it is good"
