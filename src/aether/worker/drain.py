@@ -7,6 +7,9 @@ from collections.abc import Awaitable, Callable
 
 from aether.ports.clock import Clock
 
+STOP_GRACE_S = 3.0
+"""From SIGTERM on, for an instance that has no requests any more."""
+
 
 class Drain:
     """Whoever asks gives a limit; the sooner one counts, also when it comes late."""
@@ -14,6 +17,8 @@ class Drain:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.asked = asyncio.Event()
+        self.leaves_machine = False
+        """Only its requests end: the machine is for the worker's next process."""
         self._until_s = float("inf")
         self._end_s = float("inf")
         self._timeout: asyncio.Timeout | None = None
@@ -26,6 +31,11 @@ class Drain:
         self.asked.set()
         if self._timeout is not None and not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time() + self.remaining_s())
+
+    def leave(self, within_s: float) -> None:
+        """The same, and the machine stays, unless it was to go before."""
+        self.leaves_machine = not self.asked.is_set()
+        self.begin(within_s)
 
     def remaining_s(self) -> float:
         return max(0.0, self._until_s - self._clock.monotonic())

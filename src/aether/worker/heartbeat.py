@@ -6,12 +6,22 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from aether import __version__
 from aether.domain.worker import Failures, Worker
 from aether.worker.capacity import Capacity
 from aether.worker.host import Host
 from aether.worker.instance import RunningInstance
+
+
+@dataclass(slots=True)
+class Shown:
+    """What a worker's record says of it as a process; nothing of one that shares its process."""
+
+    home: str = ""
+    port: int = 0
+    restarting: bool = False
 
 
 def worker_record(
@@ -22,6 +32,7 @@ def worker_record(
     draining: bool,
     failures: Mapping[str, Failures],
     failed_starts: Mapping[str, Failures],
+    shown: Shown,
 ) -> Worker:
     """How things are now."""
     loads = {i.id: i.load() for i in instances if i.ready}
@@ -48,4 +59,7 @@ def worker_record(
         instance_overhead=capacity.overhead,
         max_instances=room.max_instances,
         limits=host.vmm.limits,
+        port=shown.port,
+        home=shown.home,
+        restarting=shown.restarting,
     )

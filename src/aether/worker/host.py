@@ -11,6 +11,8 @@ from aether.ports.registry import Lease
 from aether.ports.vmm import Runtime, Vmm
 from aether.worker.code_cache import CodeCache
 from aether.worker.hop import Hop
+from aether.worker.kept import KeptInstances
+from aether.worker.metrics import WorkerMetrics
 from aether.worker.proxy_ports import ProxyPorts
 
 
@@ -29,3 +31,6 @@ class Host:
     """A gateway of the same process reaches its instances by it."""
     hop: Hop | None = None
     """What instances' proxies ask of who connects; None for nothing."""
+    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
+    kept: KeptInstances = field(default_factory=KeptInstances)
+    """What a later process adopts instances by; nothing, where they end with this one."""

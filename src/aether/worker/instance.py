@@ -1,44 +1,37 @@
-"""One instance, from a job to its end."""
+"""One instance, from a job, or from an earlier process of this worker, to its end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
 from aether.domain.errors import AetherError
 from aether.domain.function import Limits
-from aether.domain.instance import Instance, InstanceStatus
-from aether.domain.job import JobReply, ProvisionJob
-from aether.domain.last_words import last_words
+from aether.domain.instance import Instance
+from aether.domain.job import ProvisionJob
 from aether.domain.worker import InstanceLoad
-from aether.ports.vmm import EndReason, Machine
-from aether.worker.crash_loops import LIVED_LONG_S, CrashLoops
-from aether.worker.drain import Drain
-from aether.worker.ends import in_words
-from aether.worker.health import Health
+from aether.ports.vmm import Machine
+from aether.worker.answering import Part
+from aether.worker.crash_loops import CrashLoops
+from aether.worker.drain import STOP_GRACE_S, Drain
 from aether.worker.host import Host
 from aether.worker.instance_proxy import InstanceProxy
+from aether.worker.kept import Kept
 from aether.worker.records import failed, instance_record, started
-from aether.worker.side_by_side import one_ended, side_by_side
+from aether.worker.serving import Serving
 from aether.worker.start import Start
 
 log = structlog.get_logger()
 
-STOP_GRACE_S = 3.0
-"""From SIGTERM on, for an instance that has no requests any more."""
-BROKEN_S = 5.0
-"""What the requests of a machine that has ended get to be told so."""
-
-Reply = Callable[[JobReply], Awaitable[None]]
+Register = Callable[[Instance], Awaitable[bool]]
+"""Shows an instance to gateways; False where it is not to be shown."""
 
 
 class RunningInstance:
-    """`run` is its whole life; `drain` asks it to end when its requests have."""
+    """`run` or `run_adopted` is its whole life; `drain` asks it to end when its requests have."""
 
     def __init__(
         self,
@@ -53,10 +46,12 @@ class RunningInstance:
         self._host = host
         self._limits = limits
         self._crash_loops = crash_loops
-        self._start = Start(host, job, instance_id, limits)
         self._proxy: InstanceProxy | None = None
+        self.first_for = ""
+        """The request that it is the first instance of, once gateways know of it."""
+        self.left = False
+        """Its machine is for the worker's next process."""
         self._drain = Drain(host.clock)
-        self._grace_s = 0.0
         self._log = log.bind(function=job.function_id, instance=instance_id)
 
     @property
@@ -81,109 +76,94 @@ class RunningInstance:
         else:
             self._drain.begin(within_s)
 
-    async def run(self, reply: Reply, starts: asyncio.Semaphore) -> None:
-        """Start when `starts` allows, tell `reply` how that went, serve until drained or ended, clean up."""
+    def leave(self, within_s: float) -> None:
+        """Let running requests end, and leave the machine to the worker's next process.
+
+        A start, and an instance that drains already, end.
+        """
+        if self.ready:
+            self._drain.leave(within_s)
+        else:
+            self._drain.begin(0)
+
+    async def run(self, part: Part, starts: asyncio.Semaphore) -> None:
+        """Start when `starts` allows, say how that went, serve until drained or ended, clean up."""
         try:
-            machine = await self._start.run(starts, self._drain.asked)
+            start = Start(self._host, self.job, self.id, self._limits)
+            machine = await start.run(starts, self._drain.asked)
         except AetherError as error:
             self._log.warning("start failed", reason=error.message)
-            await reply(failed(self.job, error))
+            await part.failed(failed(self.job, error))
             return
-        try:
-            await self._serve(machine, reply)
-        finally:
-            await asyncio.shield(self._end(machine))
 
-    async def _end(self, machine: Machine) -> None:
-        """It is in the registry for as long as it takes room here: those who need that wait for it."""
-        try:
-            await self._host.vmm.stop(machine, self._grace_s)
-        finally:
-            await self._host.lease.remove_instance(self.job.function_id, self.id)
+        async def register(record: Instance) -> bool:
+            if not await part.held():
+                self._host.metrics.twin_ended()
+                self._log.warning("the job went to another worker meanwhile: ended", request=part.request_id)
+                return False
+            self._keep(part.request_id, record)
+            await part.started(started(self.job, machine))
+            registered = await self._first(record, part.request_id)
+            await part.done()
+            return registered
 
-    async def _serve(self, machine: Machine, reply: Reply) -> None:
+        await self._serve(machine, register)
+
+    async def run_adopted(self, machine: Machine, kept: Kept, registered: Callable[[], None]) -> None:
+        """Go on where an earlier process was; `registered` is called when gateways know of it again."""
+
+        async def register(record: Instance) -> bool:
+            self._keep(kept.request_id, record)
+            first = await self._first(record, kept.request_id)
+            registered()
+            return first
+
+        await self._serve(machine, register, kept)
+
+    async def _first(self, record: Instance, request_id: str) -> bool:
+        """Show it to gateways, unless another was started for the same request."""
+        first = await self._host.lease.put_first(record, request_id)
+        if first == self.id:
+            self.first_for = request_id
+        else:
+            self._host.metrics.twin_ended()
+            self._log.warning("another was started for its request: ended", request=request_id, other=first)
+        return first == self.id
+
+    def _keep(self, request_id: str, record: Instance) -> None:
+        self._host.kept.keep(Kept(self.id, self.job, request_id, record.proxy_port, record.started_at))
+
+    async def _serve(self, machine: Machine, register: Register, kept: Kept | None = None) -> None:
         host = self._host
         proxy = InstanceProxy(
             host.vmm, machine, self._limits, host.clock, neighbours=host.neighbours, hop=host.hop
         )
-        async with proxy.listening(host.ip, host.ports.next) as port:
-            host.ports.given(port)
-            self._proxy = proxy
-            record = instance_record(host, self.job, machine, port)
-            await reply(started(self.job, machine))
-            await host.lease.put_instance(record)
-            self._log.info("instance ready", **{k: round(v) for k, v in machine.phases.items()})
-            with self._timed_life():
-                await self._live(machine, proxy, record)
-
-    @contextmanager
-    def _timed_life(self) -> Iterator[None]:
-        """An instance that lives for long ends what was counted for a crash loop."""
-        timer = asyncio.get_running_loop().call_later(LIVED_LONG_S, self._crash_loops.fared_well, self.job)
+        serving = Serving(
+            host,
+            machine,
+            proxy,
+            job=self.job,
+            drain=self._drain,
+            limits=self._limits,
+            crash_loops=self._crash_loops,
+        )
         try:
-            yield
+            first_port = kept.proxy_port if kept is not None else host.ports.next
+            async with proxy.listening(host.ip, first_port) as port:
+                host.ports.given(port)
+                self._proxy = proxy
+                since = kept.started_at if kept is not None else host.clock.now()
+                record = instance_record(host, self.job, machine, port, since)
+                await serving.run(record, partial(register, record))
         finally:
-            timer.cancel()
+            self.left = serving.stays
+            if not self.left:
+                await asyncio.shield(self._end(machine, serving.grace_s))
 
-    async def _live(self, machine: Machine, proxy: InstanceProxy, record: Instance) -> None:
-        """Serve until asked to go or in doubt, then drain; over both, see whether the instance fails."""
-        health = Health(self._host.vmm, machine, proxy.signs, self._limits, self._host.clock)
-        until_failed = self._until_failed(machine, proxy, health)
-        async with side_by_side(until_failed, self._serve_and_drain(proxy, record)) as (failing, serving):
-            await one_ended(failing, serving)
-            if failing.done():
-                await self._fail(machine, proxy, record, failing.result())
-            else:
-                serving.result()
-
-    async def _until_failed(self, machine: Machine, proxy: InstanceProxy, health: Health) -> str:
-        """Why the instance can serve no more; '' where we ended it ourselves."""
-        async with side_by_side(machine.ended(), health.until_unwell()) as (ended, unwell):
-            try:
-                await one_ended(ended, unwell)
-            finally:
-                proxy.refuse_new()
-            if not ended.done():
-                return unwell.result()
-            end = ended.result()
-            return "" if end.reason is EndReason.STOPPED else in_words(end)
-
-    async def _fail(self, machine: Machine, proxy: InstanceProxy, record: Instance, why: str) -> None:
-        """Tell of it before anybody misses the instance; then what runs on it gets why as its answer."""
-        if why:
-            proxy.condemn(why)
-            await self._tell_failure(proxy, why)
-        # Its proxy stays for as long as gateways keep idle connections to it: none is to count on it.
-        await self._host.lease.put_instance(replace(record, status=InstanceStatus.DRAINING))
-        await self._host.vmm.stop(machine)
-        await proxy.finish(BROKEN_S)
-
-    async def _tell_failure(self, proxy: InstanceProxy, why: str) -> None:
-        tail = last_words(self._host.vmm.console(self.id))
-        self._log.warning("instance failed", reason=why)
-        await self._crash_loops.failed(self.job, why, tail, answers=proxy.signs.answers)
-
-    async def _serve_and_drain(self, proxy: InstanceProxy, record: Instance) -> None:
-        asked = asyncio.ensure_future(self._drain.asked.wait())
+    async def _end(self, machine: Machine, grace_s: float) -> None:
+        """It is in the registry for as long as it takes room here: those who need that wait for it."""
         try:
-            await one_ended(asked, proxy.doubts.first)
+            await self._host.vmm.stop(machine, grace_s)
         finally:
-            asked.cancel()
-        if not self._drain.asked.is_set():
-            await self._doubt(proxy)
-        else:
-            self._crash_loops.fared_well(self.job)
-        until = self._host.clock.now() + timedelta(seconds=self._drain.remaining_s())
-        record = replace(record, status=InstanceStatus.DRAINING, drain_until=until)
-        await self._host.lease.put_instance(record)
-        proxy.refuse_new()
-        await self._drain.limit(proxy.finish)
-        self._grace_s = min(STOP_GRACE_S, self._drain.grace_s())
-
-    async def _doubt(self, proxy: InstanceProxy) -> None:
-        doubt = proxy.doubts.first.result()
-        self.drain()
-        if doubt.fault:
-            await self._tell_failure(proxy, doubt.reason)
-        else:
-            self._log.warning("instance replaced", reason=doubt.reason)
+            self._host.kept.forget(self.id)
+            await self._host.lease.remove_instance(self.job.function_id, self.id)

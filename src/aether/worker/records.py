@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from aether.domain.errors import AetherError, DiskFull, NoCapacity, StoreUnavailable
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.job import JobReply, ProvisionJob
@@ -10,8 +12,8 @@ from aether.ports.vmm import BootFailed, Machine
 from aether.worker.host import Host
 
 
-def instance_record(host: Host, job: ProvisionJob, machine: Machine, port: int) -> Instance:
-    """Of one that is ready at `port`, from now on."""
+def instance_record(host: Host, job: ProvisionJob, machine: Machine, port: int, since: datetime) -> Instance:
+    """Of one that is ready at `port`."""
     return Instance(
         instance_id=machine.spec.instance_id,
         function_id=job.function_id,
@@ -20,10 +22,11 @@ def instance_record(host: Host, job: ProvisionJob, machine: Machine, port: int) 
         proxy_port=port,
         internal_ip=machine.internal_ip,
         status=InstanceStatus.READY,
-        started_at=host.clock.now(),
+        started_at=since,
         revision=job.revision or None,
         vmm=host.vmm.name,
         accel=host.vmm.accel,
+        phases=machine.phases,
         tls=host.hop is not None and host.hop.tls is not None,
         keyed=host.hop is not None and host.hop.keyed,
     )

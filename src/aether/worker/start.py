@@ -10,10 +10,10 @@ from aether.domain.deadline import Deadline
 from aether.domain.errors import InstanceFailed, NoCapacity
 from aether.domain.function import Limits
 from aether.domain.job import ProvisionJob
-from aether.ports.function_logs import LogRecord
-from aether.ports.vmm import BootFailed, LogLine, Machine, MachineSpec, Runtime
+from aether.ports.vmm import BootFailed, Machine, MachineSpec, Runtime
 from aether.worker.health import get_well
 from aether.worker.host import Host
+from aether.worker.output import to_logs
 from aether.worker.side_by_side import one_ended, side_by_side
 
 
@@ -76,7 +76,8 @@ class Start:
                 f"worker {self._host.worker_id} has no runtime {job.runtime}", component="worker"
             )
         image = await self._host.code.image(job.function_id, job.code_sha256)
-        return await self._host.vmm.boot(self._spec(runtime, image), self._deadline, self._on_log)
+        on_log = to_logs(self._host.logs, job.function_id, self._id)
+        return await self._host.vmm.boot(self._spec(runtime, image), self._deadline, on_log)
 
     async def _get_well(self, machine: Machine) -> None:
         """Its port listens; where the function has a health path, that decides."""
@@ -97,9 +98,4 @@ class Start:
             vcpu=job.vcpu,
             memory_mib=job.memory_mb,
             env=job.env_vars,
-        )
-
-    def _on_log(self, line: LogLine) -> None:
-        self._host.logs.append(
-            LogRecord(self._job.function_id, self._id, line.stream, line.text, line.at, line.call_id)
         )

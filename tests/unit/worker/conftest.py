@@ -44,9 +44,11 @@ class Running:
     async def ask(
         self, name: str, *, behave: str = "", revision: int = 1, remaining_ms: int = 60_000
     ) -> None:
+        """As a gateway of ours does, which has placed it."""
         env = {"BEHAVE": behave}
         await self.jobs.submit(
-            ProvisionJob(name, "fn-1", "node", "", 1, 128, 3000, env, CODE, remaining_ms, "test", revision)
+            ProvisionJob(name, "fn-1", "node", "", 1, 128, 3000, env, CODE, remaining_ms, "test", revision),
+            worker_id="wrk-1",
         )
 
     async def put(self, revision: int, good: int | None = None, limits: Limits | None = None) -> None:

@@ -29,7 +29,7 @@ async def outcomes(running: Running, *names: str) -> dict[str, JobReply]:
 
 def with_room_for(running: Running, mib: int, **options: int) -> None:
     total = RESERVE + mib * MIB
-    running.worker._capacity = Capacity(lambda: (total, total), **options)
+    running.worker._capacity = running.worker._intake._capacity = Capacity(lambda: (total, total), **options)
 
 
 async def until_told(running: Running, condition) -> WorkerRecord:

@@ -13,6 +13,7 @@ import pytest
 from tests.unit.worker.conftest import NODE, Running, replies
 
 from aether.domain.function import Limits
+from aether.domain.ids import new_id
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.job import JobReply
 from aether.domain.worker import Worker as WorkerRecord
@@ -66,9 +67,9 @@ async def start(running: Running, behaviour: Behaviour | None = None, limits: Li
     running.behave["it"] = behaviour or Behaviour()
     await running.put(1, limits=limits)
     async with asyncio.timeout(10):
-        while not len(running.worker._functions):
+        while not len(running.worker.heard.functions):
             await asyncio.sleep(0)
-        reply = await ask(running, "one")
+        reply = await ask(running, new_id("req"))
         assert reply.instance_id, reply.error
         while True:
             view = await running.registry.view()
@@ -294,7 +295,7 @@ async def test_an_instance_that_answered_many_begins_the_count_anew(running: Run
 async def test_an_instance_that_lives_for_long_ends_the_count(running: Running, monkeypatch):
     instance = await start(running)
     await get(instance, Fault.CRASH)
-    monkeypatch.setattr("aether.worker.instance.LIVED_LONG_S", 0.1)
+    monkeypatch.setattr("aether.worker.serving.LIVED_LONG_S", 0.1)
     await start(running)
     async with asyncio.timeout(10):
         while running.worker._crash_loops.told():
@@ -319,7 +320,7 @@ async def test_a_start_waits_until_the_function_is_well(running: Running):
 async def test_a_function_that_never_gets_well_fails_to_start_with_its_last_answer(running: Running):
     running.behave["it"] = Behaviour(well_after_s=1000)
     await running.put(1, limits=replace(QUICK, health_path=HEALTH_PATH))
-    while not len(running.worker._functions):
+    while not len(running.worker.heard.functions):
         await asyncio.sleep(0)
     told: dict[str, JobReply] = {}
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:

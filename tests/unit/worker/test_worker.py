@@ -80,10 +80,10 @@ async def test_a_job_of_a_function_that_was_removed_starts_nothing(running: Runn
     await running.put(1)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(replies(running.jobs, 1, told))
-        while not running.worker._functions:
+        while not running.worker.heard.functions:
             await asyncio.sleep(0)
         await running.registry.remove_function("fn-1")
-        while running.worker._functions:
+        while running.worker.heard.functions:
             await asyncio.sleep(0)
         await running.ask("late")
     assert told["late"].instance_id is None
@@ -93,7 +93,7 @@ async def test_a_job_of_a_function_that_was_removed_starts_nothing(running: Runn
 async def test_what_was_removed_while_the_registry_was_not_heard_is_forgotten(running: Running):
     """A watch that is too far behind begins with a new view."""
     await running.put(1)
-    while not running.worker._functions:
+    while not running.worker.heard.functions:
         await asyncio.sleep(0)
     entries = running.registry._history * 2 + 2
     await running.registry.remove_function("fn-1")
@@ -101,7 +101,7 @@ async def test_what_was_removed_while_the_registry_was_not_heard_is_forgotten(ru
     for _ in range(entries):
         await lease.put_instance(A_FOREIGN_INSTANCE)
     async with asyncio.timeout(10):
-        while running.worker._functions:
+        while running.worker.heard.functions:
             await asyncio.sleep(0)
     await lease.close()
 
