@@ -21,24 +21,30 @@ MACHINES = "vms"
 
 
 @contextmanager
-def locked(data_dir: Path, role: str = "") -> Iterator[None]:
+def locked(data_dir: Path) -> Iterator[None]:
     """Make the directory if there is none, and keep every other platform out of it meanwhile.
 
-    A gateway and a worker may share one: they are kept from their own kind, by `role`, and from a whole
-    platform. Raises Refused when one is there already. A lock goes with the process, however it ends.
+    Raises Refused when one is there already. A lock goes with the process, however it ends.
     """
-    try:
-        data_dir.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unusable(data_dir, error) from error
+    with _lock(data_dir, "lock", "platform", fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def shared(data_dir: Path, role: str = "") -> Iterator[None]:
+    """For roles: a gateway and a worker may share a directory, but not with a whole platform.
+
+    With `role`, no other of that name. Raises Refused.
+    """
     own = _lock(data_dir, f"{role}.lock", role, fcntl.LOCK_EX) if role else nullcontext()
-    with _lock(data_dir, "lock", "platform", fcntl.LOCK_SH if role else fcntl.LOCK_EX), own:
+    with _lock(data_dir, "lock", "platform", fcntl.LOCK_SH), own:
         yield
 
 
 @contextmanager
 def _lock(data_dir: Path, name: str, what: str, how: int) -> Iterator[None]:
     try:
+        data_dir.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         descriptor = os.open(data_dir / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, KEY_MODE)
     except OSError as error:
         raise _unusable(data_dir, error) from error
@@ -72,7 +78,9 @@ def socket_directory(path: Path) -> Iterator[None]:
     Raises Refused for one that another user has made: it may lie where everybody can write.
     """
     made_here = not path.exists()
-    path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    # What it lies in is no less private, should it be made here: a worker may have its own there.
+    path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    path.mkdir(mode=PRIVATE, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & OTHERS_MAY_WRITE:
         raise Refused(

@@ -26,7 +26,8 @@ def run(
     """Run a worker: it starts microVMs for the gateways that share its stores.
 
     Gateways must reach it at WORKER_IP. It shares etcd (ETCD_ENDPOINTS), Redis (REDIS_ADDR) and a store
-    for code (MINIO_ENDPOINT) with them. It runs until Ctrl-C or SIGTERM.
+    for code (MINIO_ENDPOINT) with them. It runs until Ctrl-C or SIGTERM, which leave its microVMs to its next
+    start on the same data directory: no request is lost. To end them too, drain it: aether worker drain ID.
 
     **Examples**
 
@@ -51,8 +52,8 @@ def run(
 
     settings = load_settings(data_dir=data_dir, log_level=log_level)
 
-    async def live(stop: asyncio.Event, _hurry: asyncio.Event) -> None:
-        machines = load_machines(settings, embedded=True)
-        await WorkerRole(settings, machines).run(stop, wait=wait_for_stores)
+    async def live(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+        machines = load_machines(settings, embedded=False)
+        await WorkerRole(settings, machines).run(stop, hurry, wait=wait_for_stores)
 
-    return serve(settings, "worker", live)
+    return serve(settings, "worker", live, alone=False)

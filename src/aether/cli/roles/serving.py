@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from aether.cli.data_dir import locked, socket_directory
+from aether.cli.data_dir import shared, socket_directory
 from aether.cli.failures import ExitCode
 from aether.cli.logging import configure_logging
 from aether.cli.output import say
@@ -20,11 +20,18 @@ Life = Callable[[asyncio.Event, asyncio.Event], Awaitable[None]]
 """Lives until the first event, and hurries after the second."""
 
 
-def serve(settings: Settings, role: str, live: Life) -> int:
-    """Run a role until SIGTERM or Ctrl-C; a second one hurries it. Raises InvalidSettings, Refused."""
+def serve(settings: Settings, role: str, live: Life, *, alone: bool = True) -> int:
+    """Run a role until SIGTERM or Ctrl-C; a second one hurries it. Raises InvalidSettings, Refused.
+
+    `alone`: no other of its kind may have the data directory; one that isn't sees to that itself.
+    """
     configure_logging(settings.log_level)
     require(settings, role)
-    with clean_start(), locked(settings.data_dir, role), socket_directory(settings.sockets):
+    with (
+        clean_start(),
+        shared(settings.data_dir, role if alone else ""),
+        socket_directory(settings.sockets),
+    ):
         return uvloop.run(_until_asked(live))
 
 

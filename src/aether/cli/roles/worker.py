@@ -13,6 +13,8 @@ from aether.worker.capacity import Capacity
 from aether.worker.code_cache import CodeCache
 from aether.worker.host import Host
 
+MB = 1_000_000
+
 
 def make_capacity(settings: Settings, vmm: Vmm) -> Capacity:
     return Capacity(
@@ -32,7 +34,7 @@ def make_host(
     lease: Lease,
     neighbours: Neighbours | None = None,
 ) -> Host:
-    code = CodeCache(stores.code, settings.data_dir / "code-cache")
+    code = CodeCache(stores.code, settings.data_dir / "code-cache", settings.code_cache_mb * MB)
     code.sweep()
     return Host(
         worker_id=lease.worker_id,
