@@ -55,7 +55,8 @@ def setup(*, refresh: bool = False, cache_dir: CacheDir = None) -> None:
 def doctor(*, json: Json = False, cache_dir: CacheDir = None) -> int:
     """Say what this machine can do for microVMs, and how to get what is missing.
 
-    The exit code is 1 when something is missing without which no microVM starts.
+    Where settings of a role are given, such as ETCD_ENDPOINTS, its stores, addresses and ports are looked at
+    as well. The exit code is 1 when something is missing without which no microVM or no role starts.
 
     **Examples**
 
@@ -72,11 +73,12 @@ def doctor(*, json: Json = False, cache_dir: CacheDir = None) -> int:
         Where images, and what was found out before, are kept. Default: ~/.cache/aether
     """
     from aether.cli.host_checks import host_checks  # noqa: PLC0415 - imports the worker
+    from aether.cli.role_checks import role_checks  # noqa: PLC0415 - imports the stores' clients
     from aether.images.probe import probe  # noqa: PLC0415 - imports what building images needs
 
     settings, own = _images(cache_dir)
     with output.waiting("Looking at this machine"):
-        checks = probe(settings.cache_dir, own, host=host_checks())
+        checks = probe(settings.cache_dir, own, host=[*host_checks(), *role_checks(settings)])
     if json:
         output.print_json([asdict(check) for check in checks])
     else:
