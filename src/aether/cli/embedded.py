@@ -113,7 +113,7 @@ class Embedded:
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run(stop_worker), name="worker")
                 scaling = group.create_task(controller.run(), name="controller")
-                api = make_api(self._settings, stores, self.gateway, self._around(worker))
+                api = make_api(self._settings, stores, self.gateway, self._around())
                 await self.gateway.run(api, stop, on_ready, hurry)
                 scaling.cancel()
                 stop_worker.set()
@@ -121,15 +121,9 @@ class Embedded:
             await lease.close()
             await self._vmm.close()
 
-    def _around(self, worker: Worker) -> Around:
-        async def drain_worker(worker_id: str) -> None:
-            if worker_id != worker.id:
-                raise KeyError(worker_id)
-            worker.drain()
-
+    def _around(self) -> Around:
         return Around(
             runtimes=list(self._runtimes.values()),
-            drain_worker=drain_worker,
             look_at_stores=lambda: look_at(()),
             vmm=self._vmm.name,
             accel=self._vmm.accel,

@@ -40,7 +40,6 @@ class Platform:
     """The dependencies, and clients on an API made of them."""
 
     deps: ApiDependencies
-    drained: list[str]
 
     def client(self, *, key: str | None = KEY, **changes: object) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(create_api(replace(self.deps, **changes)))
@@ -54,13 +53,6 @@ async def platform(tmp_path) -> AsyncIterator[Platform]:
     bucket = tmp_path / "function-code"
     metrics = CollectorRegistry()
     Counter("aether_requests", "Calls ended", registry=metrics)
-    drained: list[str] = []
-
-    async def drain(worker_id: str) -> None:
-        if worker_id != "wrk-1":
-            raise KeyError(worker_id)
-        drained.append(worker_id)
-
     rollouts = Rollouts()
 
     def start(function: Function) -> None:
@@ -80,12 +72,11 @@ async def platform(tmp_path) -> AsyncIterator[Platform]:
         runtimes=(NODE, PYTHON),
         work_dir=tmp_path / "work",
         api_keys=frozenset({"another", KEY}),
-        drain_worker=drain,
         metrics=metrics,
         vmm="simulated",
         accel="none",
     )
-    yield Platform(deps, drained)
+    yield Platform(deps)
     left = list(deps.work_dir.glob("*")) if deps.work_dir.exists() else []
     await database.close()
     assert left == [], "the API left files behind"

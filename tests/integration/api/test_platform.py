@@ -10,6 +10,7 @@ from aether.domain.gateway import GatewayRecord
 from aether.domain.ids import CALL_ID
 from aether.domain.worker import Failures
 from aether.gateway.api.status_views import StoreHealth
+from aether.ports.registry import drain_key
 
 GUARDED = [
     "/api/functions",
@@ -148,10 +149,14 @@ async def test_workers_show_which_gateways_cannot_reach_them(platform, api, work
     await gateways.close()
 
 
-async def test_drain_begins_or_is_404(platform, api):
+async def test_drain_is_asked_for_or_is_404(platform, api, worker):
+    lease = await platform.deps.registry.lease("wrk-1")
+    await lease.put_worker(worker)
     begun = await api.post("/api/workers/wrk-1/drain")
     assert begun.status_code == 202
-    assert platform.drained == ["wrk-1"]
+    wish = (await platform.deps.registry.view()).entries[drain_key("wrk-1")]
+    assert wish.worker_id == "wrk-1"
+    await lease.close()
     unknown = await api.post("/api/workers/wrk-2/drain")
     assert unknown.status_code == 404
     assert unknown.json()["error"]["code"] == "not_found"

@@ -30,8 +30,6 @@ class Around:
     """What a gateway's API tells of what is around it."""
 
     runtimes: Sequence[Runtime]
-    drain_worker: Callable[[str], Awaitable[None]]
-    """Raises KeyError for one that is not there."""
     look_at_stores: Callable[[], Awaitable[Sequence[StoreHealth]]]
     vmm: str = ""
     accel: str = ""
@@ -82,7 +80,6 @@ def make_api(settings: Settings, stores: Stores, gateway: Gateway, around: Aroun
             runtimes=around.runtimes,
             work_dir=settings.data_dir / "work",
             api_keys=keys_of(settings) if settings.auth == "on" else None,
-            drain_worker=around.drain_worker,
             rollout=lambda function: gateway.activator.rollout(function.to_config()),
             start=lambda function: gateway.activator.start_newest(function.to_config()),
             rolled_out=gateway.routes.rolled_out,

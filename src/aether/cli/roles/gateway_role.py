@@ -38,7 +38,6 @@ class GatewayRole:
         stores = opened.stores
         around = Around(
             runtimes=[NODE],
-            drain_worker=_no_such_worker,
             look_at_stores=lambda: look_at(opened.probes),
         )
         api = make_api(self._settings, stores, gateway, around)
@@ -56,7 +55,3 @@ class GatewayRole:
     def _ready(self, address: tuple[str, int]) -> None:
         settle()
         announce(self._settings, "Aether's gateway", address)
-
-
-async def _no_such_worker(worker_id: str) -> None:
-    raise KeyError(worker_id)

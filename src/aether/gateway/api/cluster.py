@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from aether.domain.errors import NotFound
 from aether.domain.gateway import GatewayRecord
-from aether.domain.worker import Worker
+from aether.domain.worker import DrainWish, Worker
 from aether.gateway.api.answers import problems
 from aether.gateway.api.cluster_views import DrainView, RuntimeView, WorkerView
 from aether.gateway.api.dependencies import Deps
@@ -23,11 +23,9 @@ async def list_workers(deps: Deps) -> list[WorkerView]:
 
 @router.post("/workers/{worker_id}/drain", status_code=202, responses=problems(404))
 async def drain_worker(worker_id: str, deps: Deps) -> DrainView:
-    """Give it nothing new, and let what runs on it end. Answered when that has begun."""
-    try:
-        await deps.drain_worker(worker_id)
-    except KeyError as error:
-        raise NotFound(f"there is no worker {worker_id!r}") from error
+    """Give it nothing new, and let what runs on it end. Answered when it has been asked to."""
+    if not await deps.registry.ask_to_drain(DrainWish(worker_id, deps.clock.now())):
+        raise NotFound(f"there is no worker {worker_id!r}")
     return DrainView(id=worker_id, draining=True)
 
 

@@ -56,8 +56,6 @@ class ApiDependencies:
     """For archives and images while they are made; swept at the start."""
     api_keys: frozenset[str] | None
     """None opens the API to whoever reaches it."""
-    drain_worker: Callable[[str], Awaitable[None]]
-    """Begins to drain a worker; raises KeyError for one that is not there."""
     rollout: Callable[[Function], Rollout]
     """How the newest version is doing."""
     start: Callable[[Function], None]
