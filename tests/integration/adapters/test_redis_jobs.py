@@ -18,7 +18,7 @@ from aether.adapters.redis.job_form import dump_reply
 from aether.adapters.redis.job_queue import RedisJobQueue
 from aether.adapters.redis.notifications import RedisNotifications
 from aether.domain.errors import QueueFull, StoreUnavailable
-from aether.domain.job import JobReply, ProvisionJob
+from aether.domain.job import JobReply, ProvisionJob, Spare
 from aether.gateway.tls import Certificate
 
 ALIVE_S = 0.6
@@ -138,6 +138,20 @@ class TestShapes:
         _, newest = await redis.blpop([SHARED])
         assert json.loads(newest)["request_id"] == "req-2"
         assert (await queue.take("wrk-1")).job.request_id == "req-0"
+
+    async def test_a_bare_job_that_does_not_fit_gets_its_time_where_it_lies(self, queue, redis):
+        await redis.lpush(SHARED, json.dumps(BARE | {"memory_mb": 4096}))
+        await redis.lpush(SHARED, json.dumps(BARE | {"request_id": "req-8"}))
+        claim = await within(5, queue.take("wrk-1", lambda: Spare(1024, 0, 9, ("node",))))
+        assert claim.job.request_id == "req-8"
+        [left] = await redis.lrange(SHARED, 0, -1)
+        assert json.loads(left)["remaining_ms"] == 30_000
+
+    async def test_what_no_worker_could_have_is_rejected_and_not_left_to_others(self, queue, redis):
+        await redis.lpush(SHARED, json.dumps(BARE | {"count": 10**9}))
+        await redis.lpush(SHARED, json.dumps(BARE))
+        claim = await within(5, queue.take("wrk-1", lambda: Spare(1024, 0, 9, ("node",))))
+        assert (claim.job.count, await redis.llen(SHARED), await redis.llen(REJECTED)) == (1, 0, 1)
 
     @pytest.mark.parametrize(
         "changes",

@@ -12,6 +12,8 @@ local function fits(raw)
   local job = cjson.decode(raw)
   local count, memory_mb = tonumber(job.count) or 1, tonumber(job.memory_mb) or 128
   if count < 1 then count = 1 end
+  -- More than any function may have is garbage, and for the reader to reject.
+  if count > 1000 or memory_mb > 16384 then return true end
   if count > most or count * (memory_mb + beside) > free then return false end
   local runtime = type(job.runtime) == 'string' and job.runtime or 'node'
   for place = 8, #ARGV do
@@ -36,6 +38,8 @@ for _, queue in ipairs({own, shared}) do
     elseif left <= 0 then
       remove(queue, raw, place)
     elseif free and queue == shared and not fits(raw) then
+      -- With its time in it: what nobody can do has to vanish at last.
+      if bare then redis.call('LSET', queue, -1 - place, stamped(raw, now, left)) end
       place = place + 1
       left_there = left_there + 1
     else
