@@ -109,8 +109,9 @@ class Gateway:
         self.activator.on_news(self.telling.news)
         self._good_versions = GoodVersions(functions, registry)
         self.routes.on_ready = self._good_versions.seen_ready
-        known = self.routes.names.functions
-        self._repair = ConfigRepair(functions, SettledRegistry(registry, self.routes), lambda: known)
+        settled = SettledRegistry(registry, self.routes)
+        self._repair = ConfigRepair(functions, settled, self.routes.generations, self.routes.forget)
+        self.routes.on_view = self._repair.soon
         self.metrics = GatewayMetrics(self.routes, self.activator)
         self._recorder = Recorder(
             invocations, clock, self.metrics.dropped_records, keep=settings.keep_invocations

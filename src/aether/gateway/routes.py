@@ -141,9 +141,15 @@ class RouteTable:
         self._settling.look()
         self.on_change(function_id)
 
+    def generations(self) -> dict[str, int]:
+        """Of the registry's configurations; 0 for one that it has lost."""
+        lost = self._held
+        return {f.id: 0 if config_key(f.id) in lost else f.generation for f in self._functions.values()}
+
     def forget(self, function_id: str) -> None:
-        """The registry lost it, and it turned out to be gone."""
-        self._remove(config_key(function_id))
+        """It turned out to be gone."""
+        if function_id in self._functions:
+            self._remove(config_key(function_id))
 
     async def follow(self, registry: Registry) -> None:
         """For ever. While the registry is away, everything stays as last known."""

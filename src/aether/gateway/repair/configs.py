@@ -9,7 +9,6 @@ from contextlib import suppress
 import structlog
 
 from aether.domain.errors import AetherError, FunctionNotFound
-from aether.domain.function import FunctionConfig
 from aether.gateway.repair.bring import bring
 from aether.ports.function_store import FunctionStore
 from aether.ports.registry import Registry
@@ -29,12 +28,12 @@ class ConfigRepair:
         self,
         functions: FunctionStore,
         registry: Registry,
-        known: Callable[[], Mapping[str, FunctionConfig]],
+        known: Callable[[], Mapping[str, int]],
         forget: Callable[[str], None] = lambda _function_id: None,
     ) -> None:
-        """`known`: the registry's configurations by id, as this gateway has last seen them.
+        """`known`: generations of the registry's configurations, by id, as this gateway has last seen them.
 
-        `forget`: called with one that the registry lost, and that has no row.
+        `forget`: called with one that has no row: the registry may have lost it before that was told.
         """
         self._functions = functions
         self._registry = registry
@@ -62,7 +61,7 @@ class ConfigRepair:
     async def repair(self) -> int:
         """How many differed. Raises StoreUnavailable, with the rest left for the next time."""
         # Known first: a row is written before its configuration, so what is known can't be ahead of it.
-        known = {function_id: config.generation for function_id, config in self._known().items()}
+        known = dict(self._known())
         rows = await self._functions.generations()
         differ = [each for each in known.keys() | rows.keys() if known.get(each) != rows.get(each)]
         waiting, failed = list(differ), list[AetherError]()
