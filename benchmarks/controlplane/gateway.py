@@ -1,7 +1,7 @@
 """A gateway with the controller, over real etcd and Redis.
 
-`python -m benchmarks.controlplane.gateway ETCD REDIS FOLDER FUNCTIONS` puts the configurations of so many
-functions into etcd, prints one line of JSON, `{"port": …}`, and serves until its standard input ends.
+`python -m benchmarks.controlplane.gateway ETCD REDIS FOLDER FUNCTIONS` creates so many functions, puts their
+configurations into etcd, prints one line of JSON, `{"port": …}`, and serves until its standard input ends.
 Everything that `aether gateway --with-controller` does to a call is done, records into SQLite included.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import uvloop
@@ -27,16 +27,17 @@ from aether.adapters.sql.function_store import SqlFunctionStore
 from aether.adapters.sql.invocation_log import SqlInvocationLog
 from aether.cli.collection import settle
 from aether.controller.controller import Controller
-from aether.domain.function import FunctionConfig, Limits, Version
+from aether.domain.function import Function, Version
 from aether.gateway.gateway import Gateway, GatewaySettings
 from benchmarks.controlplane.profiling import profiled, quiet
 
 SHA256 = "0" * 64
 
 
-def config(number: int) -> FunctionConfig:
+def function(number: int) -> Function:
     version = Version(1, "node", "handler.js", SHA256, 1, 128, 3000, {"NUMBER": str(number)})
-    return FunctionConfig(f"fn-{number}", f"f{number}", version, Limits(), good=version)
+    now = datetime.now(UTC)
+    return Function(f"fn-{number}", f"f{number}", version, "", now, now, good=version)
 
 
 async def serve(etcd_url: str, redis_url: str, folder: Path, functions: int) -> None:
@@ -52,13 +53,14 @@ async def serve(etcd_url: str, redis_url: str, folder: Path, functions: int) -> 
         stack.push_async_callback(clients.aclose)
         jobs = RedisJobQueue(clients)
         stack.push_async_callback(jobs.aclose)
+        store = SqlFunctionStore(database)
         for number in range(functions):
-            await registry.put_function(config(number))
+            await store.create(function(number))
         gateway = Gateway(
             GatewaySettings("127.0.0.1", 0, folder / "api.sock", frozenset({"key"}), timedelta(days=1)),
             registry=registry,
             jobs=jobs,
-            functions=SqlFunctionStore(database),
+            functions=store,
             invocations=SqlInvocationLog(database),
             clock=clock,
         )
