@@ -31,11 +31,16 @@ def announce(settings: Settings, what: str, address: tuple[str, int], by: str = 
     sys.stderr.flush()
 
 
-def reason(settings: Settings, group: ExceptionGroup, command: str) -> Exception:
-    """What the first error of the group means, in a sentence where it is a user's to mend."""
+def first_of(group: ExceptionGroup) -> Exception:
     error: Exception = group
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def reason(settings: Settings, group: ExceptionGroup, command: str) -> Exception:
+    """What the first error of the group means, in a sentence where it is a user's to mend."""
+    error = first_of(group)
     if not isinstance(error, OSError):
         return error
     if error.errno == errno.EADDRINUSE:

@@ -123,7 +123,7 @@ class Embedded:
 
     def _around(self) -> Around:
         return Around(
-            runtimes=list(self._runtimes.values()),
+            runtimes=self._runtimes,
             look_at_stores=lambda: look_at(()),
             vmm=self._vmm.name,
             accel=self._vmm.accel,

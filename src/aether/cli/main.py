@@ -30,6 +30,12 @@ COMMANDS = (
         "Run a gateway, over stores that all share.",
     ),
     ("Platform", "aether.cli.commands.worker:worker", "worker", "Run a worker, list workers, or drain one."),
+    (
+        "Platform",
+        "aether.cli.commands.controller:controller",
+        "controller",
+        "Run a controller by itself, to scale functions.",
+    ),
     ("Platform", "aether.cli.demo:demo", "demo", "Start it, deploy an example, call it, and stop again."),
     ("Platform", "aether.cli.commands.machine:setup", "setup", "Build what microVMs are made of."),
     (

@@ -69,7 +69,7 @@ async def platform(tmp_path) -> AsyncIterator[Platform]:
         registry=MemoryRegistry(),
         notifications=MemoryNotifications(),
         clock=SystemClock(),
-        runtimes=(NODE, PYTHON),
+        runtimes={NODE.name: NODE, PYTHON.name: PYTHON},
         work_dir=tmp_path / "work",
         api_keys=frozenset({"another", KEY}),
         metrics=metrics,

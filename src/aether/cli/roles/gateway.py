@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -29,7 +29,7 @@ MB = 1_000_000
 class Around:
     """What a gateway's API tells of what is around it."""
 
-    runtimes: Sequence[Runtime]
+    runtimes: Mapping[str, Runtime]
     look_at_stores: Callable[[], Awaitable[Sequence[StoreHealth]]]
     vmm: str = ""
     accel: str = ""

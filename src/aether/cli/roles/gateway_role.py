@@ -7,19 +7,20 @@ import asyncio
 from aether.cli.announcing import announce, reason
 from aether.cli.collection import settle
 from aether.cli.roles.gateway import Around, make_api, make_gateway
+from aether.cli.roles.runtimes import SeenRuntimes
+from aether.cli.roles.scaling import look_out, scale_with
 from aether.cli.settings import Settings
 from aether.cli.stores.health import look_at
 from aether.cli.stores.opened import Stores
 from aether.cli.stores.shared import Opened, open_gateway_stores
-from aether.controller.controller import Controller
 from aether.gateway.gateway import Gateway
-from aether.images.catalog import NODE
 
 
 class GatewayRole:
     """`run` is its whole life."""
 
     def __init__(self, settings: Settings, *, with_controller: bool) -> None:
+        """`with_controller`: it may be elected to scale as well."""
         self._settings = settings
         self._with_controller = with_controller
 
@@ -37,20 +38,18 @@ class GatewayRole:
     ) -> None:
         stores = opened.stores
         around = Around(
-            runtimes=[NODE],
+            runtimes=SeenRuntimes(gateway.routes.workers),
             look_at_stores=lambda: look_at(opened.probes),
         )
-        api = make_api(self._settings, stores, gateway, around)
+        scaling = None
+        if self._with_controller:
+            scaling = scale_with(gateway, opened.election, registry=stores.registry, clock=stores.clock)
+        look_out(gateway, stores.clock, scaling)
         async with asyncio.TaskGroup() as group:
-            scaling = self._scaling(stores, gateway, group) if self._with_controller else None
-            await gateway.run(api, stop, self._ready, hurry)
-            if scaling is not None:
-                scaling.cancel()
-
-    def _scaling(self, stores: Stores, gateway: Gateway, group: asyncio.TaskGroup) -> asyncio.Task[None]:
-        controller = Controller(gateway.routes, gateway.activator, stores.registry, stores.clock)
-        gateway.activator.room_can_be_made = controller.room_can_be_made
-        return group.create_task(controller.run(), name="controller")
+            candidate = scaling and group.create_task(scaling.candidate.run(), name="candidate")
+            await gateway.run(make_api(self._settings, stores, gateway, around), stop, self._ready, hurry)
+            if candidate:
+                candidate.cancel()
 
     def _ready(self, address: tuple[str, int]) -> None:
         settle()

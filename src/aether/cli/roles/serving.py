@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
+from aether.cli.announcing import first_of
 from aether.cli.data_dir import shared, socket_directory
 from aether.cli.failures import ExitCode
 from aether.cli.logging import configure_logging
@@ -43,5 +44,8 @@ async def _until_asked(live: Life) -> int:
     except StoppedBefore:
         say("Stopped before it was up.")
         return ExitCode.OK
+    except ExceptionGroup as group:
+        # What went wrong first says more than that several things were going on.
+        raise first_of(group) from group
     say("Stopped.")
     return ExitCode.INTERRUPTED if hurry.is_set() else ExitCode.OK

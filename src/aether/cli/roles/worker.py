@@ -47,4 +47,5 @@ def make_host(
         clock=stores.clock,
         neighbours=neighbours,
         hop=make_hop(settings, stores.clock),
+        notifications=stores.notifications,
     )

@@ -7,7 +7,6 @@ from contextlib import aclosing, asynccontextmanager
 
 from aether.adapters.etcd.answers import Refused, text
 from aether.adapters.etcd.json_gateway import Credentials, JsonGateway
-from aether.adapters.etcd.registry import EtcdRegistry
 from aether.cli.settings import InvalidSettings, Settings
 from aether.cli.stores.failing import StoreAway, StoreRefuses, Target, ready, target
 from aether.cli.stores.tls import context
@@ -23,12 +22,6 @@ async def open_etcd(settings: Settings, *, wait: bool) -> AsyncIterator[JsonGate
     async with aclosing(_client(settings)) as client:
         await ready(lambda: look(settings, client), wait=wait)
         yield client
-
-
-@asynccontextmanager
-async def open_registry(client: JsonGateway) -> AsyncIterator[EtcdRegistry]:
-    async with aclosing(EtcdRegistry(client)) as registry:
-        yield registry
 
 
 async def look(settings: Settings, client: JsonGateway) -> None:

@@ -15,15 +15,21 @@ from aether.ports.registry import Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerStores:
+class ControllerStores:
+    """What a controller needs."""
+
+    registry: Registry
+    jobs: JobQueue
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStores(ControllerStores):
     """What a worker needs."""
 
     code: CodeStore
-    registry: Registry
-    jobs: JobQueue
     notifications: Notifications
     logs: FunctionLogs
-    clock: Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

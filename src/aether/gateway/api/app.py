@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from aether.gateway.api.changes import FunctionChanges
 from aether.gateway.api.dependencies import ApiDependencies
 from aether.gateway.api.docs_page import render
 from aether.gateway.api.envelope import Envelope
-from aether.gateway.api.openapi import describe
+from aether.gateway.api.openapi import describe, name_runtimes
 from aether.gateway.api.upload import sweep_uploads
 from aether.images.code_image import sweep
 
@@ -46,27 +46,28 @@ def create_api(deps: ApiDependencies) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    runtimes = {runtime.name: runtime for runtime in deps.runtimes}
     app.state.dependencies = deps
-    app.state.changes = FunctionChanges(deps, runtimes)
+    app.state.changes = FunctionChanges(deps, deps.runtimes)
     app.state.builds = asyncio.Semaphore(_BUILDS)
     app.add_middleware(Envelope, api_keys=deps.api_keys)
     install_answers(app)
     for part in (functions, code, records, cluster, status, health):
         app.include_router(part.router)
-    _add_documents(app, list(runtimes))
+    _add_documents(app, deps.runtimes)
     return app
 
 
-def _add_documents(app: FastAPI, runtimes: list[str]) -> None:
-    document: dict[str, Any] = describe(app, runtimes)
-    page = render(document)
+def _add_documents(app: FastAPI, runtimes: Iterable[str]) -> None:
+    document: dict[str, Any] = describe(app)
+    name_runtimes(document, runtimes)
 
     async def openapi(_request: Request) -> Response:
+        name_runtimes(document, runtimes)
         return JSONResponse(document)
 
     async def docs(_request: Request) -> Response:
-        return HTMLResponse(page, headers={"Content-Security-Policy": _DOCS_POLICY})
+        name_runtimes(document, runtimes)
+        return HTMLResponse(render(document), headers={"Content-Security-Policy": _DOCS_POLICY})
 
     app.state.methods = document["paths"] | {"/openapi.json": ["get"], "/docs": ["get"]}
     app.add_route("/openapi.json", openapi, methods=["GET"])

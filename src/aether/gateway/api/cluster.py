@@ -31,4 +31,4 @@ async def drain_worker(worker_id: str, deps: Deps) -> DrainView:
 
 @router.get("/runtimes", responses=problems())
 async def list_runtimes(deps: Deps) -> list[RuntimeView]:
-    return [RuntimeView.of(runtime) for runtime in deps.runtimes]
+    return [RuntimeView.of(runtime) for runtime in deps.runtimes.values()]

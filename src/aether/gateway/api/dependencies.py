@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -51,7 +51,8 @@ class ApiDependencies:
     registry: Registry
     notifications: Notifications
     clock: Clock
-    runtimes: Sequence[Runtime]
+    runtimes: Mapping[str, Runtime]
+    """By name, as they are then."""
     work_dir: Path
     """For archives and images while they are made; swept at the start."""
     api_keys: frozenset[str] | None

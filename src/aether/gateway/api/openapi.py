@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,14 +11,12 @@ OPEN_PATHS = ("/healthz", "/readyz")
 _UNUSED = ("HTTPValidationError", "ValidationError")
 
 
-def describe(app: FastAPI, runtimes: Sequence[str]) -> dict[str, Any]:
-    """With the key that calls need, the runtimes there are, and no 422, which is a 400 here."""
+def describe(app: FastAPI) -> dict[str, Any]:
+    """With the key that calls need, and no 422, which is a 400 here."""
     document = FastAPI.openapi(app)
     schemas = document["components"]["schemas"]
     for name in _UNUSED:
         schemas.pop(name, None)
-    for name in ("FunctionCreate", "FunctionUpdate"):
-        schemas[name]["properties"]["runtime"]["enum"] = sorted(runtimes)
     document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, operations in document["paths"].items():
         for operation in operations.values():
@@ -26,3 +24,9 @@ def describe(app: FastAPI, runtimes: Sequence[str]) -> dict[str, Any]:
             if path not in OPEN_PATHS:
                 operation["security"] = [{"key": []}]
     return document
+
+
+def name_runtimes(document: dict[str, Any], runtimes: Iterable[str]) -> None:
+    """Those that there are just now: workers bring theirs."""
+    for name in ("FunctionCreate", "FunctionUpdate"):
+        document["components"]["schemas"][name]["properties"]["runtime"]["enum"] = sorted(runtimes)
