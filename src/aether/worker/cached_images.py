@@ -105,10 +105,6 @@ class CachedImages:
             else:
                 self._drop(image)
 
-    def keep_only(self, sha256s: set[str]) -> None:
-        for image in [i for i in self._sizes if i.stem not in sha256s]:
-            self._drop(image)
-
     def functions(self) -> Iterator[str]:
         return iter({image.parent.name for image in self._sizes})
 

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from aether.domain.errors import DiskFull, InstanceFailed
+from aether.domain.job import ProvisionJob
 from aether.ports.code_store import CodeStore, CurrentCode
 from aether.worker import current_code
 from aether.worker.cached_images import CachedImages
@@ -45,7 +46,7 @@ class CodeCache:
         """Remove what a killed process left of fetches, and see what else it left; before all others."""
         self._images.load()
 
-    async def image(self, function_id: str, sha256: str, instance_id: str = "") -> Path:
+    async def image(self, function_id: str, sha256: str, instance_id: str) -> Path:
         """The file of an image, in use by this instance from now on. Without a sha256, of the current code.
 
         Raises InstanceFailed when the store has no such image or a damaged one, StoreUnavailable, DiskFull;
@@ -60,11 +61,11 @@ class CodeCache:
             self.release(instance_id)
             raise
 
-    def adopt(self, function_id: str, sha256: str, instance_id: str, image: Path) -> None:
-        """An instance of an earlier process uses the image that it got by `image`."""
+    def adopt(self, job: ProvisionJob, instance_id: str, image: Path) -> None:
+        """An instance that an earlier process started uses the image."""
         self._images.use(image, instance_id)
-        if not sha256:
-            self._foreign[instance_id] = function_id
+        if not job.code_sha256:
+            self._foreign[instance_id] = job.function_id
 
     def release(self, instance_id: str) -> None:
         self._foreign.pop(instance_id, None)
@@ -73,10 +74,6 @@ class CodeCache:
     def forget(self, function_id: str) -> None:
         """The function was removed: its images go when no instance uses them."""
         self._images.forget(function_id)
-
-    def keep_only(self, sha256s: set[str]) -> None:
-        """Remove images that no function's current or good version names."""
-        self._images.keep_only(sha256s)
 
     def keep_functions(self, function_ids: Iterable[str]) -> None:
         """Forget all others, but those whose current code was fetched: foreign gateways know of them."""

@@ -8,25 +8,28 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from aether.domain.function import FunctionConfig
+from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import DrainWish
 from aether.domain.worker import Worker as WorkerRecord
-from aether.ports.registry import Entry, Registry, config_key, worker_key
+from aether.ports.registry import Entry, Registry, config_key, gateway_key, worker_key
+from aether.worker.code_cache import CodeCache
 from aether.worker.crash_loops import CrashLoops
 from aether.worker.failed_starts import FailedStarts
 from aether.worker.instance import RunningInstance
 from aether.worker.known_functions import KnownFunctions
+from aether.worker.reached import Reached
 from aether.worker.registry_watch import follow
 
 log = structlog.get_logger()
 
-CONFIGS = config_key("")
+CONFIGS, GATEWAYS = config_key(""), gateway_key("")
 
 
 class Hearing:
     """Keeps `functions` current, and drains instances that are marked so or whose function is gone.
 
-    `home` tells one's own record from a rival's; `changed` is called when functions have.
+    `home` tells one's own record from a rival's; `code` goes with its function.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class Hearing:
         home: Callable[[], str],
         crash_loops: CrashLoops,
         failed_starts: FailedStarts,
-        changed: Callable[[], None],
+        code: CodeCache,
     ) -> None:
         self.functions = KnownFunctions()
         self.present = False
@@ -51,11 +54,12 @@ class Hearing:
         self._home = home
         self._crash_loops = crash_loops
         self._failed_starts = failed_starts
-        self._changed = changed
+        self._code = code
+        self._reached = Reached(worker_id)
 
     async def follow(self, registry: Registry) -> None:
         """For ever."""
-        await follow(registry, self.viewed, self._on_change)
+        await follow(registry, self.viewed, self._learn, self._wants)
 
     def viewed(self, entries: Mapping[str, Entry]) -> None:
         for function_id in [f for f in self.functions if config_key(f) not in entries]:
@@ -63,7 +67,7 @@ class Hearing:
         self.present = worker_key(self._id) in entries
         for key, entry in entries.items():
             self._learn(key, entry)
-        self._changed()
+        self._code.keep_functions(self.functions)
 
     def give_up_outdated(self, instance: RunningInstance) -> None:
         """A start that serves nobody any more gives its turn and its memory to others."""
@@ -71,10 +75,14 @@ class Hearing:
         if removed or (not instance.ready and self.functions.outdated(instance.job)):
             instance.drain(within_s=0)
 
-    def _on_change(self, key: str, entry: Entry | None) -> None:
-        self._learn(key, entry)
-        if key.startswith(CONFIGS):
-            self._changed()
+    def _wants(self, key: str) -> bool:
+        """Most of what changes are others' instances and records: too much to read it all."""
+        match key.split("/"):
+            case ["", "functions", function_id, "instances", instance_id]:
+                return instance_id in self._instances or self._failed_starts.about(function_id)
+            case ["", "workers", worker_id] | ["", "aether", "drains", worker_id]:
+                return worker_id == self._id
+        return True
 
     def _learn(self, key: str, entry: Entry | None) -> None:
         if isinstance(entry, Instance):
@@ -87,6 +95,10 @@ class Hearing:
             case Instance(status=InstanceStatus.DRAINING, restarting=False, instance_id=instance_id):
                 if instance_id in self._instances:
                     self._instances[instance_id].drain()
+            case GatewayRecord():
+                self._reached.hear(entry)
+            case None if key.startswith(GATEWAYS):
+                self._reached.gone(key.removeprefix(GATEWAYS))
             case DrainWish(worker_id=self._id):
                 self.wished_away.set()
             case WorkerRecord(id=self._id):
@@ -107,6 +119,7 @@ class Hearing:
         self.functions.forget(function_id)
         self._crash_loops.forget(function_id)
         self._failed_starts.forget(function_id)
+        self._code.forget(function_id)
         for instance in self._instances.values():
             if instance.job.function_id == function_id:
                 instance.drain(within_s=0)

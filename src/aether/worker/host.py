@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from aether.http import Neighbours
 from aether.ports.clock import Clock
 from aether.ports.function_logs import FunctionLogs
+from aether.ports.notifications import Notifications
 from aether.ports.registry import Lease
 from aether.ports.vmm import Runtime, Vmm
 from aether.worker.code_cache import CodeCache
@@ -34,3 +35,5 @@ class Host:
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     kept: KeptInstances = field(default_factory=KeptInstances)
     """What a later process adopts instances by; nothing, where they end with this one."""
+    notifications: Notifications | None = None
+    """By which foreign gateways tell what they changed; None where there are none."""

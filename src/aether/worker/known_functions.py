@@ -22,6 +22,9 @@ class KnownFunctions:
     def __iter__(self) -> Iterator[str]:
         return iter(self._configs)
 
+    def __contains__(self, function_id: object) -> bool:
+        return function_id in self._configs
+
     def __len__(self) -> int:
         return len(self._configs)
 
@@ -51,7 +54,7 @@ class KnownFunctions:
             return False
         return function.good is None or job.revision != function.good.revision
 
-    def images(self) -> set[str]:
-        """Of the code that a start may still ask for: of current and good versions."""
-        wanted = {function.version.code_sha256 for function in self._configs.values()}
-        return wanted | {f.good.code_sha256 for f in self._configs.values() if f.good is not None}
+    def superseded(self, job: ProvisionJob) -> bool:
+        """Whether there is a newer version than that of the job."""
+        function = self._configs.get(job.function_id)
+        return function is not None and 0 < job.revision < function.version.revision

@@ -40,12 +40,13 @@ class Start:
             raise NoCapacity("the start was given up: the worker, the function or its version is going")
 
     async def _in_turn(self, starts: asyncio.Semaphore) -> Machine:
+        runtime, image = await self._needed()
         async with starts:
             turn_at_s = self._host.clock.monotonic()
             if self._deadline.expired(turn_at_s):
                 raise NoCapacity("the start's time was up before its turn came", component="worker")
             try:
-                return await self._until_well()
+                return await self._until_well(runtime, image)
             except BootFailed as error:
                 if self._had_no_time(turn_at_s):
                     left_s = self._deadline.remaining_s(turn_at_s)
@@ -59,8 +60,8 @@ class Start:
         expired = self._deadline.expired(self._host.clock.monotonic())
         return expired and self._deadline.remaining_s(turn_at_s) < waited_s
 
-    async def _until_well(self) -> Machine:
-        machine = await self._boot()
+    async def _until_well(self, runtime: Runtime, image: Path) -> Machine:
+        machine = await self._boot(runtime, image)
         try:
             await self._get_well(machine)
         except BaseException:
@@ -68,15 +69,22 @@ class Start:
             raise
         return machine
 
-    async def _boot(self) -> Machine:
-        job = self._job
-        runtime = self._host.runtimes.get(job.runtime)
+    async def _needed(self) -> tuple[Runtime, Path]:
+        """The runtime, and the code. That may have to come first, which takes no turn from others."""
+        job, host = self._job, self._host
+        runtime = host.runtimes.get(job.runtime)
         if runtime is None:
-            raise InstanceFailed(
-                f"worker {self._host.worker_id} has no runtime {job.runtime}", component="worker"
-            )
-        image = await self._host.code.image(job.function_id, job.code_sha256)
-        on_log = to_logs(self._host.logs, job.function_id, self._id)
+            raise InstanceFailed(f"worker {host.worker_id} has no runtime {job.runtime}", component="worker")
+        asked_at_s = host.clock.monotonic()
+        image = await host.code.image(job.function_id, job.code_sha256, self._id)
+        now_s = host.clock.monotonic()
+        if self._deadline.expired(now_s):
+            message = f"the code took {now_s - asked_at_s:.1f} s to come: the start's time was up by then"
+            raise NoCapacity(message, component="worker")
+        return runtime, image
+
+    async def _boot(self, runtime: Runtime, image: Path) -> Machine:
+        on_log = to_logs(self._host.logs, self._job.function_id, self._id)
         return await self._host.vmm.boot(self._spec(runtime, image), self._deadline, on_log)
 
     async def _get_well(self, machine: Machine) -> None:

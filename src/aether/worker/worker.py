@@ -19,6 +19,7 @@ from aether.worker.answering import Part
 from aether.worker.capacity import Capacity
 from aether.worker.crash_loops import CrashLoops
 from aether.worker.failed_starts import FailedStarts
+from aether.worker.foreign_code import ForeignCode
 from aether.worker.hearing import Hearing
 from aether.worker.heartbeat import Shown, worker_record
 from aether.worker.host import Host
@@ -66,7 +67,7 @@ class Worker:
             home=lambda: self.shown.home,
             crash_loops=self._crash_loops,
             failed_starts=self._failed_starts,
-            changed=self._prune_code,
+            code=host.code,
         )
         self.ready = asyncio.Event()
         """What could be adopted is known to gateways again, and jobs are taken."""
@@ -91,6 +92,11 @@ class Worker:
                 roles.create_task(self._intake.run(), name="worker jobs"),
                 roles.create_task(self._requests.run(), name="worker requests"),
             ]
+            if self._host.notifications is not None:
+                foreign = ForeignCode(
+                    self._host.code, self._host.notifications, self.heard.functions, self._replace
+                )
+                tasks.append(roles.create_task(foreign.run(), name="worker foreign code"))
             if self._host.hop is not None:
                 tasks.append(roles.create_task(self._host.hop.follow(), name="worker certificate"))
             await stop.wait()
@@ -185,6 +191,7 @@ class Worker:
         for one in await Adopting(self._host, self.heard.functions, entries).all():
             instance = self._instance(one.kept.job, one.kept.instance_id)
             self._capacity.take(instance.id, one.kept.job.memory_mb)
+            self._host.code.adopt(instance.job, instance.id, one.machine.spec.code)
             registered = asyncio.Event()
             life = instance.run_adopted(one.machine, one.kept, registered.set)
             task = self._group.create_task(self._live(instance, life), name=f"instance {instance.id}")
@@ -233,15 +240,16 @@ class Worker:
             self._capacity.give_back(instance.id)
             if instance.first_for and not instance.left:
                 self._requests.over(instance.first_for)
-            self._prune_code()
+            if not instance.left:
+                self._host.code.release(instance.id)
             self._changed.set()
             self._telling.news.set()
 
-    def _prune_code(self) -> None:
-        """Keep what a start may still ask for, and what running instances have."""
-        self._host.code.keep_only(
-            self.heard.functions.images() | {i.job.code_sha256 for i in self._instances.values()}
-        )
+    def _replace(self, instance_id: str) -> None:
+        """One whose code or settings another gateway has changed; where ours has, the rollout does it."""
+        instance = self._instances.get(instance_id)
+        if instance is not None and instance.ready and not self.heard.functions.superseded(instance.job):
+            instance.drain()
 
 
 async def _value(future: asyncio.Future[T]) -> T:

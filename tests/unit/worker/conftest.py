@@ -14,6 +14,7 @@ from obstore.store import LocalStore
 from aether.adapters.clock import SystemClock
 from aether.adapters.memory.function_logs import MemoryFunctionLogs
 from aether.adapters.memory.job_queue import MemoryJobQueue
+from aether.adapters.memory.notifications import MemoryNotifications
 from aether.adapters.memory.registry import MemoryRegistry
 from aether.adapters.objects.code_store import ObjectCodeStore
 from aether.domain.function import FunctionConfig, Limits, Version
@@ -40,6 +41,8 @@ class Running:
     jobs: MemoryJobQueue
     vmm: SimulatedVmm
     behave: dict[str, Behaviour]
+    store: ObjectCodeStore
+    notifications: MemoryNotifications
 
     async def ask(
         self, name: str, *, behave: str = "", revision: int = 1, remaining_ms: int = 60_000
@@ -68,7 +71,7 @@ async def running(tmp_path) -> AsyncIterator[Running]:
     store = ObjectCodeStore(LocalStore(tmp_path / "store", mkdir=True))
     await store.put("fn-1", CODE, image)
     clock, registry = SystemClock(), MemoryRegistry()
-    jobs = MemoryJobQueue(clock)
+    jobs, notifications = MemoryJobQueue(clock), MemoryNotifications()
     behave: dict[str, Behaviour] = {}
 
     def behaviour(spec: MachineSpec) -> Behaviour:
@@ -85,11 +88,12 @@ async def running(tmp_path) -> AsyncIterator[Running]:
         lease,
         MemoryFunctionLogs(),
         clock,
+        notifications=notifications,
     )
     worker = Worker(host, registry, jobs, Capacity(lambda: (8 * GIB, 8 * GIB)), starts_at_once=1)
     stop = asyncio.Event()
     run = asyncio.ensure_future(worker.run(stop))
-    yield Running(worker, registry, jobs, vmm, behave)
+    yield Running(worker, registry, jobs, vmm, behave, store, notifications)
     stop.set()
     await run
     await lease.close()

@@ -11,6 +11,7 @@ from obstore.store import LocalStore
 
 from aether.adapters.objects.code_store import ObjectCodeStore
 from aether.domain.errors import DiskFull, InstanceFailed, StoreUnavailable
+from aether.domain.job import ProvisionJob
 from aether.worker.code_cache import CodeCache
 
 KB = 1000
@@ -79,6 +80,10 @@ def cache_of(store, tmp_path):
         return cache
 
     return make
+
+
+def job(sha256):
+    return ProvisionJob("req-1", "fn-1", "node", "", 1, 128, 3000, {}, sha256, 30_000, "")
 
 
 def images(tmp_path, function_id="fn-1"):
@@ -181,7 +186,7 @@ async def test_what_an_instance_uses_stays_over_a_restart(cache_of, put, tmp_pat
     path = await cache.image("fn-1", first, "inst-1")
     await cache.image("fn-1", second, "inst-2")
     cache = cache_of(50 * KB)
-    cache.adopt("fn-1", first, "inst-1", path)
+    cache.adopt(job(first), "inst-1", path)
     await cache.image("fn-1", third, "inst-3")
     assert images(tmp_path) == {first, third}
     cache.forget("fn-1")
@@ -296,7 +301,7 @@ async def test_foreign_code_that_is_the_same_is_not_fetched_after_a_restart(stor
     await put(b"code")
     path = await cache_of().image("fn-1", "", "inst-1")
     cache = cache_of()
-    cache.adopt("fn-1", "", "inst-1", path)
+    cache.adopt(job(""), "inst-1", path)
     cache.keep_functions(set())  # no gateway of ours knows it
     assert await cache.image("fn-1", "", "inst-2") == path
     assert store.fetched == ["fn-1"]
