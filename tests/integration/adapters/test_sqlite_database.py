@@ -210,6 +210,28 @@ async def test_many_processes_can_open_a_new_database_at_once(path):
     assert await functions_in(path) == []
 
 
+async def test_process_that_dies_in_the_middle_of_a_migration_leaves_it_to_the_next(path):
+    script = (
+        "import asyncio, sys, time\n"
+        "from aether.adapters.sql import database\n"
+        "whole = database.migrate\n"
+        "def hang(connection):\n"
+        "    whole(connection)\n"
+        "    print('made', flush=True)\n"
+        "    time.sleep(60)\n"
+        "database.migrate = hang\n"
+        "asyncio.run(database.open_database(sys.argv[1]))\n"
+    )
+    first = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, sqlite_url(path), stdout=subprocess.PIPE
+    )
+    assert await first.stdout.readline() == b"made\n"
+    second = asyncio.ensure_future(functions_in(path))
+    first.send_signal(signal.SIGKILL)
+    await first.wait()
+    assert await second == []
+
+
 async def test_what_was_answered_for_survives_a_kill(path):
     script = (
         "import asyncio, sys\n"
