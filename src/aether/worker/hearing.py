@@ -8,22 +8,20 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from aether.domain.function import FunctionConfig
-from aether.domain.gateway import GatewayRecord
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import DrainWish
 from aether.domain.worker import Worker as WorkerRecord
-from aether.ports.registry import Entry, Registry, config_key, gateway_key, worker_key
+from aether.ports.registry import Entry, Registry, config_key, worker_key
 from aether.worker.code_cache import CodeCache
 from aether.worker.crash_loops import CrashLoops
 from aether.worker.failed_starts import FailedStarts
 from aether.worker.instance import RunningInstance
 from aether.worker.known_functions import KnownFunctions
-from aether.worker.reached import Reached
 from aether.worker.registry_watch import follow
 
 log = structlog.get_logger()
 
-CONFIGS, GATEWAYS = config_key(""), gateway_key("")
+CONFIGS = config_key("")
 
 
 class Hearing:
@@ -55,11 +53,10 @@ class Hearing:
         self._crash_loops = crash_loops
         self._failed_starts = failed_starts
         self._code = code
-        self._reached = Reached(worker_id)
 
     async def follow(self, registry: Registry) -> None:
         """For ever."""
-        await follow(registry, self.viewed, self._learn, self._wants)
+        await follow(registry, self.viewed, self._on_change)
 
     def viewed(self, entries: Mapping[str, Entry]) -> None:
         for function_id in [f for f in self.functions if config_key(f) not in entries]:
@@ -75,14 +72,8 @@ class Hearing:
         if removed or (not instance.ready and self.functions.outdated(instance.job)):
             instance.drain(within_s=0)
 
-    def _wants(self, key: str) -> bool:
-        """Most of what changes are others' instances and records: too much to read it all."""
-        match key.split("/"):
-            case ["", "functions", function_id, "instances", instance_id]:
-                return instance_id in self._instances or self._failed_starts.about(function_id)
-            case ["", "workers", worker_id] | ["", "aether", "drains", worker_id]:
-                return worker_id == self._id
-        return True
+    def _on_change(self, key: str, entry: Entry | None) -> None:
+        self._learn(key, entry)
 
     def _learn(self, key: str, entry: Entry | None) -> None:
         if isinstance(entry, Instance):
@@ -95,10 +86,6 @@ class Hearing:
             case Instance(status=InstanceStatus.DRAINING, restarting=False, instance_id=instance_id):
                 if instance_id in self._instances:
                     self._instances[instance_id].drain()
-            case GatewayRecord():
-                self._reached.hear(entry)
-            case None if key.startswith(GATEWAYS):
-                self._reached.gone(key.removeprefix(GATEWAYS))
             case DrainWish(worker_id=self._id):
                 self.wished_away.set()
             case WorkerRecord(id=self._id):
