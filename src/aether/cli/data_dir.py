@@ -72,12 +72,12 @@ def _unusable(data_dir: Path, error: OSError) -> Refused:
 
 
 @contextmanager
-def socket_directory(path: Path) -> Iterator[None]:
+def socket_directory(path: Path) -> Iterator[Path]:
     """A directory for sockets that is ours alone; one that was made here is gone in the end.
 
     Raises Refused for one that another user has made: it may lie where everybody can write.
     """
-    made_here = not path.exists()
+    made = [directory for directory in (path, path.parent) if not directory.exists()]
     # What it lies in is no less private, should it be made here: a worker may have its own there.
     path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     path.mkdir(mode=PRIVATE, exist_ok=True)
@@ -88,9 +88,9 @@ def socket_directory(path: Path) -> Iterator[None]:
             hint="Remove it, or name another: SOCKET_DIR=DIR",
         )
     try:
-        yield
+        yield path
     finally:
-        for directory in (path / MACHINES, *([path] if made_here else [])):
+        for directory in (path / MACHINES, *made):
             with suppress(OSError):
                 directory.rmdir()
 

@@ -80,7 +80,7 @@ class Embedded:
         self._vmm = vmm
         self._runtimes = runtimes
         self._neighbours = Neighbours()
-        self.gateway = make_gateway(settings, stores, self._neighbours)
+        self.gateway = make_gateway(settings, stores, settings.sockets, self._neighbours)
 
     async def run(
         self,

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from aether.cli.data_dir import api_key, locked, socket_directory
+from aether.cli.data_dir import api_key, locked, shared, socket_directory
 from aether.cli.failures import Refused
 
 
@@ -57,3 +57,21 @@ def test_a_link_in_place_of_a_socket_directory_is_refused(tmp_path):
     (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Refused), socket_directory(tmp_path / "run"):
         pass
+
+
+def test_a_gateway_and_a_worker_share_a_directory_but_not_with_a_platform(tmp_path):
+    with shared(tmp_path, "gateway"), shared(tmp_path):
+        with pytest.raises(Refused, match="Another gateway"), shared(tmp_path, "gateway"):
+            pass
+        with pytest.raises(Refused, match="Another platform"), locked(tmp_path):
+            pass
+    with locked(tmp_path), pytest.raises(Refused, match="Another platform"), shared(tmp_path, "worker"):
+        pass
+
+
+def test_one_roles_sockets_go_without_taking_anothers(tmp_path):
+    with socket_directory(tmp_path / "run/gateway"):
+        with socket_directory(tmp_path / "run"):
+            (tmp_path / "run" / "vms").mkdir()
+        assert (tmp_path / "run/gateway").is_dir()
+    assert not (tmp_path / "run").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -40,13 +41,15 @@ def keys_of(settings: Settings) -> frozenset[str]:
     return frozenset({settings.api_key.get_secret_value() or api_key(settings.data_dir)})
 
 
-def make_gateway(settings: Settings, stores: Stores, neighbours: Neighbours | None = None) -> Gateway:
-    """Raises InvalidSettings, OSError for a certificate that can't be read."""
+def make_gateway(
+    settings: Settings, stores: Stores, sockets: Path, neighbours: Neighbours | None = None
+) -> Gateway:
+    """`sockets` is a directory of this process. Raises InvalidSettings."""
     return Gateway(
         GatewaySettings(
             host=settings.host,
             port=settings.port,
-            api_socket=settings.sockets / "api.sock",
+            api_socket=sockets / "api.sock",
             api_keys=keys_of(settings),
             base_domain=settings.base_domain,
             keep_invocations=timedelta(days=settings.keep_invocations_days),

@@ -6,6 +6,7 @@ import asyncio
 
 from aether.cli.announcing import announce, reason
 from aether.cli.collection import settle
+from aether.cli.data_dir import socket_directory
 from aether.cli.roles.gateway import Around, make_api, make_gateway
 from aether.cli.roles.runtimes import SeenRuntimes
 from aether.cli.roles.scaling import look_out, scale_with
@@ -27,11 +28,13 @@ class GatewayRole:
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, *, wait: bool) -> None:
         """Raises StoreFailed, StoppedBefore, Refused."""
         async with open_gateway_stores(self._settings, stop, wait=wait) as opened:
-            gateway = make_gateway(self._settings, opened.stores)
-            try:
-                await self._run(opened, gateway, stop, hurry)
-            except ExceptionGroup as group:
-                raise reason(self._settings, group, "aether gateway") from group
+            # Beside those of a worker, which may have the same directory.
+            with socket_directory(self._settings.sockets / "gateway") as sockets:
+                gateway = make_gateway(self._settings, opened.stores, sockets)
+                try:
+                    await self._run(opened, gateway, stop, hurry)
+                except ExceptionGroup as group:
+                    raise reason(self._settings, group, "aether gateway") from group
 
     async def _run(
         self, opened: Opened[Stores], gateway: Gateway, stop: asyncio.Event, hurry: asyncio.Event

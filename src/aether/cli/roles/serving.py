@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from aether.cli.announcing import first_of
-from aether.cli.data_dir import shared, socket_directory
+from aether.cli.data_dir import shared
 from aether.cli.failures import ExitCode
 from aether.cli.logging import configure_logging
 from aether.cli.output import say
@@ -28,11 +28,7 @@ def serve(settings: Settings, role: str, live: Life, *, alone: bool = True) -> i
     """
     configure_logging(settings.log_level)
     require(settings, role)
-    with (
-        clean_start(),
-        shared(settings.data_dir, role if alone else ""),
-        socket_directory(settings.sockets),
-    ):
+    with clean_start(), shared(settings.data_dir, role if alone else ""):
         return uvloop.run(_until_asked(live))
 
 

@@ -7,6 +7,7 @@ import errno
 import sys
 
 from aether.cli.collection import settle
+from aether.cli.data_dir import socket_directory
 from aether.cli.failures import Refused
 from aether.cli.output import say
 from aether.cli.roles.machines import Machines
@@ -27,7 +28,10 @@ class WorkerRole:
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, *, wait: bool) -> None:
         """Machines outlive it, unless it drains. Raises StoreFailed, StoppedBefore, NotAlone, Refused."""
-        with open_home(self._settings.data_dir, self._settings.worker_id) as home:
+        with (
+            open_home(self._settings.data_dir, self._settings.worker_id) as home,
+            socket_directory(self._settings.sockets),
+        ):
             async with open_worker_stores(self._settings, stop, wait=wait) as opened:
                 await self._machines.ready()
                 try:
