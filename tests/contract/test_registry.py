@@ -115,6 +115,18 @@ class RegistryContract:
         assert before.entries == {}
         assert (await registry.view()).revision > before.revision
 
+    async def test_watch_tells_only_of_what_is_wanted(self, registry):
+        view = await registry.view()
+        lease = await registry.lease("wrk-1")
+        async with aclosing(registry.watch(view.revision, lambda key: key != worker_key("wrk-1"))) as watch:
+            await lease.put_worker(a_worker())
+            await lease.put_instance(an_instance())
+            await lease.put_worker(a_worker(draining=True))
+            await registry.put_function(a_config())
+            changes = await next_changes(watch, 2)
+        assert [change.value for change in changes] == [an_instance(), a_config()]
+        await lease.close()
+
     async def test_watch_sees_every_kind_of_change_in_order(self, registry):
         view = await registry.view()
         lease = await registry.lease("wrk-1")

@@ -11,7 +11,7 @@ from aether.domain.worker import DrainWish
 from aether.gateway.routes import RouteTable
 from aether.ports.election import Fence
 from aether.ports.feed import Feed
-from aether.ports.registry import Change, Lease, Registry, View
+from aether.ports.registry import Change, Lease, Registry, View, Wants
 
 SETTLE_WITHIN_S = 2.0
 """A registry that is slow to tell of the change must not hold up its answer for ever."""
@@ -46,8 +46,8 @@ class SettledRegistry:
     async def view(self) -> View:
         return await self._registry.view()
 
-    def watch(self, after_revision: int) -> Feed[Change]:
-        return self._registry.watch(after_revision)
+    def watch(self, after_revision: int, wants: Wants | None = None) -> Feed[Change]:
+        return self._registry.watch(after_revision, wants)
 
 
 async def _briefly(wait: Awaitable[None]) -> None:

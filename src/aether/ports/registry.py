@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +12,9 @@ from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import DrainWish, Worker
 from aether.ports.election import Fence
 from aether.ports.feed import Feed
+
+Wants = Callable[[str], bool]
+"""Whether a reader has any use for what lies under a key, asked when it changes."""
 
 Entry = Worker | Instance | FunctionConfig | GatewayRecord | DrainWish
 
@@ -117,8 +121,11 @@ class Registry(Protocol):
 
     async def view(self) -> View: ...
 
-    def watch(self, after_revision: int) -> Feed[Change]:
-        """Changes after a revision, for ever; the caller closes the iterator (`aclosing`)."""
+    def watch(self, after_revision: int, wants: Wants | None = None) -> Feed[Change]:
+        """Changes after a revision, for ever; the caller closes the iterator (`aclosing`).
+
+        Of keys that it doesn't want it is told nothing, and nothing is read.
+        """
         ...
 
 

@@ -56,6 +56,10 @@ class FailedStarts:
         if row != before:
             self._news()
 
+    def about(self, function_id: str) -> bool:
+        """Whether there is any of it."""
+        return function_id in self._rows
+
     def saw(self, instance: Instance) -> None:
         """One of the same version is ready, wherever that is."""
         row = self._rows.get(instance.function_id)

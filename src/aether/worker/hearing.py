@@ -17,6 +17,7 @@ from aether.worker.crash_loops import CrashLoops
 from aether.worker.failed_starts import FailedStarts
 from aether.worker.instance import RunningInstance
 from aether.worker.known_functions import KnownFunctions
+from aether.worker.reached import Reached
 from aether.worker.registry_watch import follow
 
 log = structlog.get_logger()
@@ -53,10 +54,11 @@ class Hearing:
         self._crash_loops = crash_loops
         self._failed_starts = failed_starts
         self._code = code
+        self._reached = Reached(worker_id)
 
     async def follow(self, registry: Registry) -> None:
         """For ever."""
-        await follow(registry, self.viewed, self._on_change)
+        await follow(registry, self.viewed, self._on_change, self._wants)
 
     def viewed(self, entries: Mapping[str, Entry]) -> None:
         for function_id in [f for f in self.functions if config_key(f) not in entries]:
@@ -74,6 +76,16 @@ class Hearing:
 
     def _on_change(self, key: str, entry: Entry | None) -> None:
         self._learn(key, entry)
+        self._reached.changed(key, entry)
+
+    def _wants(self, key: str) -> bool:
+        """Most of what changes are others' instances and records: too much to read it all."""
+        match key.split("/"):
+            case ["", "functions", function_id, "instances", instance_id]:
+                return instance_id in self._instances or self._failed_starts.about(function_id)
+            case ["", "workers", worker_id] | ["", "aether", "drains", worker_id]:
+                return worker_id == self._id
+        return True
 
     def _learn(self, key: str, entry: Entry | None) -> None:
         if isinstance(entry, Instance):

@@ -5,19 +5,28 @@ from __future__ import annotations
 import structlog
 
 from aether.domain.gateway import GatewayRecord
+from aether.ports.registry import Entry, gateway_key
 
 log = structlog.get_logger()
+
+GATEWAYS = gateway_key("")
 
 
 class Reached:
     """Once for each gateway that can't, and when it can again."""
 
-    def __init__(self, worker_id: str, ip: str) -> None:
+    def __init__(self, worker_id: str) -> None:
         self._worker_id = worker_id
-        self._ip = ip
         self._told: dict[str, str] = {}
 
-    def hear(self, gateway: GatewayRecord) -> None:
+    def changed(self, key: str, entry: Entry | None) -> None:
+        """Something in the registry."""
+        if isinstance(entry, GatewayRecord):
+            self._hear(entry)
+        elif entry is None and key.startswith(GATEWAYS):
+            self._told.pop(key.removeprefix(GATEWAYS), None)
+
+    def _hear(self, gateway: GatewayRecord) -> None:
         reason = gateway.unreachable.get(self._worker_id, "")
         if reason == self._told.get(gateway.id, ""):
             return
@@ -31,9 +40,5 @@ class Reached:
             gateway=gateway.id,
             gateway_host=gateway.hostname,
             reason=reason,
-            hint=f"is WORKER_IP={self._ip} what gateways reach it by, and are its ports open?",
+            hint="is WORKER_IP what gateways reach it by, and are its ports open?",
         )
-
-    def gone(self, gateway_id: str) -> None:
-        """The gateway is there no more."""
-        self._told.pop(gateway_id, None)

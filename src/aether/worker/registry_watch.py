@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 
 from aether.domain.errors import StoreUnavailable
-from aether.ports.registry import Entry, Registry
+from aether.ports.registry import Entry, Registry, Wants
 
 RETRY_S = 0.5
 
@@ -16,13 +16,17 @@ async def follow(
     registry: Registry,
     on_view: Callable[[Mapping[str, Entry]], None],
     on_change: Callable[[str, Entry | None], None],
+    wants: Wants | None = None,
 ) -> None:
-    """For ever: a view of everything, then every change; a new view when changes may have been missed."""
+    """For ever: a view of everything, then every change; a new view when changes may have been missed.
+
+    `wants` are the keys of which changes are told.
+    """
     while True:
         try:
             view = await registry.view()
             on_view(view.entries)
-            async with aclosing(registry.watch(view.revision)) as changes:
+            async with aclosing(registry.watch(view.revision, wants)) as changes:
                 async for change in changes:
                     on_change(change.key, change.value)
         except StoreUnavailable:

@@ -15,6 +15,8 @@ from aether.ports.registry import Lease
 log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
+PAUSE_PER_INSTANCE_S, LONGEST_PAUSE_S = 0.001, 0.2
+"""Between two records, however much news there is: each has all instances in it, and goes to every reader."""
 
 
 class Telling:
@@ -24,6 +26,8 @@ class Telling:
         self._lease = lease
         self._record = record
         self._one_at_a_time = asyncio.Lock()
+        self._instances = 0
+        """In the last record."""
         self.news = asyncio.Event()
         """To be set when it begins to drain, or has less room, or more."""
 
@@ -32,14 +36,17 @@ class Telling:
         while True:
             self.news.clear()
             await self.publish()
+            await asyncio.sleep(min(self._instances * PAUSE_PER_INSTANCE_S, LONGEST_PAUSE_S))
             with suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_S):
+                async with asyncio.timeout(HEARTBEAT_S - LONGEST_PAUSE_S):
                     await self.news.wait()
 
     async def publish(self) -> None:
         """Now. One at a time, so that none overtakes a newer one."""
         async with self._one_at_a_time:
+            record = self._record()
+            self._instances = len(record.instances) + sum(record.starting.values())
             try:
-                await self._lease.put_worker(self._record())
+                await self._lease.put_worker(record)
             except StoreUnavailable as error:
                 log.warning("registry away, heartbeat not sent", reason=error.message)

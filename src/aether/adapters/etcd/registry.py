@@ -18,7 +18,17 @@ from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import DrainWish
 from aether.ports.election import Fence
 from aether.ports.feed import Feed
-from aether.ports.registry import Change, Entry, Lease, View, config_key, drain_key, instance_key, worker_key
+from aether.ports.registry import (
+    Change,
+    Entry,
+    Lease,
+    View,
+    Wants,
+    config_key,
+    drain_key,
+    instance_key,
+    worker_key,
+)
 
 LEASE_TTL_S = 10
 """Source: the wire contract."""
@@ -121,9 +131,9 @@ class EtcdRegistry:
             more = following
         return View(revisions.number(revision), entries, self._history)
 
-    def watch(self, after_revision: int) -> Feed[Change]:
+    def watch(self, after_revision: int, wants: Wants | None = None) -> Feed[Change]:
         watch = EtcdWatch(
-            self._gateway, after_revision, self._history, self._set_aside, self._watches.discard
+            self._gateway, after_revision, self._history, self._set_aside, self._watches.discard, wants=wants
         )
         self._watches.add(watch)
         return watch

@@ -16,7 +16,7 @@ from aether.adapters.etcd.answers import plain, text
 from aether.adapters.etcd.entries import SetAside
 from aether.adapters.etcd.json_gateway import JsonGateway
 from aether.domain.errors import StoreUnavailable
-from aether.ports.registry import Change
+from aether.ports.registry import Change, Wants
 
 log = structlog.get_logger()
 
@@ -40,12 +40,15 @@ class EtcdWatch:
         of_history: str,
         set_aside: SetAside,
         on_close: Callable[[EtcdWatch], None],
+        *,
+        wants: Wants | None = None,
     ) -> None:
         self._gateway = gateway
         self._after = after
         self._history = of_history
         self._set_aside = set_aside
         self._on_close = on_close
+        self._wants = wants
         self._garbage: set[str] = set()
         """Keys that were told as gone, because what is there is no entry."""
         self._changes: deque[Change] = deque()
@@ -144,7 +147,7 @@ class EtcdWatch:
 
     def _give(self, numbered: int, event: Mapping[str, Any]) -> None:
         key = plain(event["kv"]["key"]).decode(errors="replace")
-        if not entries.is_ours(key):
+        if (self._wants is not None and not self._wants(key)) or not entries.is_ours(key):
             return
         value = None
         was_garbage = key in self._garbage

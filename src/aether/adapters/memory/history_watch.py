@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Self
 
-from aether.ports.registry import Change
+from aether.ports.registry import Change, Wants
 
 
 class HistoryWatch:
@@ -17,10 +17,12 @@ class HistoryWatch:
         changes_after: Callable[[int], Change | None],
         revision: int,
         on_close: Callable[[HistoryWatch], None],
+        wants: Wants | None = None,
     ) -> None:
         self._changes_after = changes_after
         self._revision = revision
         self._on_close = on_close
+        self._wants = wants
         self._changed = asyncio.Event()
         self._closed = False
 
@@ -35,7 +37,9 @@ class HistoryWatch:
             change = self._changes_after(self._revision)
             if change is not None:
                 self._revision = change.revision
-                return change
+                if self._wants is None or self._wants(change.key):
+                    return change
+                continue
             self._changed.clear()
             await self._changed.wait()
         raise StopAsyncIteration

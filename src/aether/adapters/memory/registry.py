@@ -17,6 +17,7 @@ from aether.ports.registry import (
     Entry,
     Lease,
     View,
+    Wants,
     config_key,
     drain_key,
     gateway_key,
@@ -75,8 +76,8 @@ class MemoryRegistry:
     async def view(self) -> View:
         return View(self._revision, dict(self._entries))
 
-    def watch(self, after_revision: int) -> Feed[Change]:
-        watch = HistoryWatch(self.changes_after, after_revision, self._watches.discard)
+    def watch(self, after_revision: int, wants: Wants | None = None) -> Feed[Change]:
+        watch = HistoryWatch(self.changes_after, after_revision, self._watches.discard, wants)
         self._watches.add(watch)
         return watch
 
