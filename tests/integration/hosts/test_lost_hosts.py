@@ -45,10 +45,10 @@ async def waiting_at(served, host, *methods: str) -> list[list[asyncio.Task[http
     def hang(method: str) -> asyncio.Task[httpx.Response]:
         return asyncio.ensure_future(served.client.request(method, f"/functions/hello/hang/{host.name}"))
 
-    sent = [hang(method) for _ in range(6) for method in methods]
+    # In an order that lets each host get some of each, though they get requests in turn.
+    sent = [(m, hang(m)) for turn in range(6) for m in (methods if turn % 2 else reversed(methods))]
     await asyncio.sleep(1.5)
-    waiting = [task for task in sent if not task.done()]
-    by_method = [[t for t in waiting if t in sent[n :: len(methods)]] for n in range(len(methods))]
+    by_method = [[task for m, task in sent if m == method and not task.done()] for method in methods]
     assert all(by_method)
     return by_method
 
