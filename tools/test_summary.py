@@ -27,7 +27,7 @@ def of_faults(file: Path) -> str:
     scenarios = json.loads(file.read_text())["scenarios"]
     sums = {
         name: sum(s[name] for s in scenarios)
-        for name in ("sent", "answered", "platform_errors", "lost", "wrong")
+        for name in ("sent", "answered", "platform_errors", "lost", "wrong", "cut")
     }
     told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sums.items())
     return f"faults: {len(scenarios)} scenarios, {told}"

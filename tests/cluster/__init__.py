@@ -7,6 +7,7 @@
 It needs root, for network namespaces; what it makes is named after the run (`aec` and four hex digits), and
 gone at the end. After `kill -9` the kernel ends all processes; the next start removes the rest.
 
+`able`      what the machine has to have
 `run`       a run's name, directory and lock; sweeps what killed runs left
 `shell`     commands that have to work
 `network`   a bridge with addresses of its own

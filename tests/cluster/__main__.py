@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
+import re
 import signal
 import socket
 import sys
 from pathlib import Path
 
+from tests.cluster.able import why_not
 from tests.cluster.cluster import REPOSITORY, Cluster, Plan, running
 from tests.cluster.run import sweep
-from tests.cluster.stores import missing_packages
 
 EXAMPLE = REPOSITORY / "examples" / "hello-node"
 LOOK_EVERY_S = 2.0
+FIGURES = re.compile(r"[\d.]+ (ms|[KMGT]?B)\b|[ ]+")
+"""Times and sizes, which change all the time."""
 REFUSED = 2
 
 
@@ -36,11 +38,9 @@ def main() -> int:
 
 def _why_not(port: int) -> str:
     """What keeps it from starting, and what to do; empty when nothing does."""
-    if os.geteuid() != 0:
-        return "network namespaces need root; run: sudo make cluster"
-    packages = missing_packages()
-    if packages:
-        return f"run: apt-get install -y --no-install-recommends {' '.join(packages)}"
+    reason = why_not("make cluster")
+    if reason:
+        return reason
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -89,11 +89,14 @@ async def _deploy(cluster: Cluster, port: int) -> None:
 
 
 async def _follow(cluster: Cluster) -> None:
-    """Print `aether status` whenever it says something new."""
-    before = ""
+    """Show `aether status`: in place on a terminal, else whenever more than a figure changes."""
+    live, before = sys.stdout.isatty(), ""
     while True:
         status = await cluster.aether("status")
-        if status != before:
+        if live:
+            # Back to where the one before began, and nothing of it stays.
+            print(f"\033[{before.count(chr(10))}F\033[J" * bool(before) + status, end="", flush=True)
+        elif FIGURES.sub("", status) != FIGURES.sub("", before):
             print(status, flush=True)
         before = status
         await asyncio.sleep(LOOK_EVERY_S)

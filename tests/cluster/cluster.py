@@ -133,6 +133,10 @@ class Cluster:
             process.end()
         self.stores.stop()
 
+    def requests(self) -> dict[str, int]:
+        """How many haproxy has sent to each gateway so far."""
+        return haproxy.requests(self._front_configuration)
+
     def command(self, *words: str) -> tuple[list[str], dict[str, str]]:
         """One of our commands as an operator calls it, and its environment."""
         environment = {**self._settings, "AETHER_URL": f"http://{self.front_address}", "AETHER_KEY": self.key}
@@ -175,8 +179,12 @@ class Cluster:
         }
         return self._process(host.name, self.plan.worker, environment, host)
 
+    @property
+    def _front_configuration(self) -> Path:
+        return self.directory / "haproxy.cfg"
+
     def _front(self) -> Process:
-        configuration = self.directory / "haproxy.cfg"
+        configuration = self._front_configuration
         listen = [f"{self.network.stores}:{GATEWAY_PORT}", *filter(None, [self.plan.front])]
         haproxy.write_configuration(configuration, listen, self._gateway_addresses())
         return self._process("haproxy", haproxy.command(configuration), {"PATH": PATH})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from tests.cluster.able import why_not
 from tests.cluster.cluster import Cluster, Plan, running
-from tests.cluster.stores import missing_packages
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,10 +19,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def able() -> None:
     """What the machine has to have, or the reason why nothing here can run."""
-    if os.geteuid() != 0:
-        pytest.skip("network namespaces need root: sudo make test-cluster")
-    if missing := missing_packages():
-        pytest.skip(f"missing: {' '.join(missing)}")
+    if reason := why_not("make test-cluster"):
+        pytest.skip(reason)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
 CONFIGURATION = """\
 global
     maxconn 4000
+    stats socket {socket} mode 600
 
 defaults
     mode http
@@ -38,11 +41,25 @@ backend gateways
 
 
 def write_configuration(path: Path, listen: Sequence[str], gateways: Sequence[str]) -> None:
-    """`listen` and `gateways` are addresses with ports."""
+    """`listen` and `gateways` are addresses with ports. Its socket is beside the file."""
     binds = "\n".join(f"    bind {address}" for address in listen)
     servers = "\n".join(f"    server gateway-{n} {address}" for n, address in enumerate(gateways, 1))
-    path.write_text(CONFIGURATION.format(binds=binds, servers=servers))
+    path.write_text(CONFIGURATION.format(socket=_socket(path), binds=binds, servers=servers))
 
 
 def command(configuration: Path) -> list[str]:
     return ["haproxy", "-db", "-f", str(configuration)]
+
+
+def requests(configuration: Path) -> dict[str, int]:
+    """How many went to each gateway so far."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(_socket(configuration)))
+        sock.sendall(b"show stat\n")
+        text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+    rows = csv.DictReader(text.removeprefix("# ").splitlines())
+    return {row["svname"]: int(row["stot"]) for row in rows if row["svname"].startswith("gateway-")}
+
+
+def _socket(configuration: Path) -> Path:
+    return configuration.with_suffix(".sock")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
 import socket
 from pathlib import Path
 
@@ -81,11 +80,3 @@ class Stores:
     def stop(self) -> None:
         for server in self.servers.values():
             server.kill()
-
-
-def missing_packages() -> list[str]:
-    """Debian packages that are not here."""
-    servers: list[type[Engine]] = [EtcdServer, RedisServer, PostgresServer]
-    packages = [server.package for server in servers if not server.installed()]
-    programs = {"haproxy": "haproxy", "ip": "iproute2", "nsenter": "util-linux", "setpriv": "util-linux"}
-    return packages + [package for program, package in programs.items() if shutil.which(program) is None]

@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+from tests.cluster.able import why_not
 from tests.faults.playing import play_all
 from tests.faults.report import table, write
-from tests.faults.scenarios import SCENARIOS
+from tests.faults.scenarios import SCENARIOS, Scenario
 
 
 def main() -> int:
@@ -27,6 +28,9 @@ def main() -> int:
     if unknown:
         parser.error(f"no such scenario: {', '.join(sorted(unknown))} (--list tells them)")
     chosen = [s for s in SCENARIOS if not given.names or s.name in given.names]
+    chosen = _possible(chosen)
+    if not chosen:
+        return 1
     began_s = time.monotonic()
     results = play_all(chosen, given.logs)
     write(results, given.out)
@@ -35,6 +39,16 @@ def main() -> int:
     ended = f"failed: {', '.join(failed)}" if failed else "nothing lost, nothing wrong"
     print(f"{len(results)} scenarios in {time.monotonic() - began_s:.0f} s: {ended}")
     return 1 if failed else 0
+
+
+def _possible(chosen: list[Scenario]) -> list[Scenario]:
+    """Those that this user can play on this machine; the others are told."""
+    reason = why_not("make test-faults") if any(s.cluster for s in chosen) else ""
+    if not reason:
+        return chosen
+    left_out = ", ".join(s.name for s in chosen if s.cluster)
+    print(f"not played: {left_out}: {reason}", file=sys.stderr)
+    return [s for s in chosen if not s.cluster]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import sys
 import tempfile
 import time
 import traceback
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,32 @@ def play(names: list[str], keep: Path) -> list[dict[str, Any]]:
     return results
 
 
+def play_sharing(kind: str, names: list[str], keep: Path) -> list[dict[str, Any]]:
+    """The same for scenarios that share a cluster."""
+    from tests.faults.cluster import playing  # noqa: PLC0415 - not where no cluster is asked for
+
+    scenarios = [scenario for scenario in SCENARIOS if scenario.name in names]
+    return uvloop.run(playing.play_sharing(kind, scenarios, keep))
+
+
 def play_all(chosen: list[Scenario], keep: Path) -> list[dict[str, Any]]:
-    """Those that go aside in a process of their own, beside the others; in the order of the list."""
-    lanes = [[s.name for s in chosen if s.aside is aside] for aside in (True, False)]
-    with ProcessPoolExecutor(len(lanes), mp_context=get_context("spawn")) as processes:
-        playing = [processes.submit(play, names, keep) for names in lanes if names]
-        results = {result["name"]: result for lane in playing for result in lane.result()}
+    """In the order of the list: those that go aside in a process of their own, beside the others.
+
+    Those that share a cluster come after them, so that nothing else disturbs it.
+    """
+    alone = [[s.name for s in chosen if s.aside is aside and not s.cluster] for aside in (True, False)]
+    kinds = dict.fromkeys(s.cluster for s in chosen if s.cluster)
+    sharing = {kind: [s.name for s in chosen if s.cluster == kind] for kind in kinds}
+    with ProcessPoolExecutor(len(alone), mp_context=get_context("spawn")) as processes:
+        results = _results(processes.submit(play, names, keep) for names in alone if names)
+        for kind, names in sharing.items():
+            results |= _results([processes.submit(play_sharing, kind, names, keep)])
     return [results[scenario.name] for scenario in chosen]
+
+
+def _results(playing: Iterable[Future[list[dict[str, Any]]]]) -> dict[str, dict[str, Any]]:
+    """By name, when all of them are over."""
+    return {result["name"]: result for lane in list(playing) for result in lane.result()}
 
 
 def _keep_log(directory: Path, where: Path) -> None:

@@ -46,11 +46,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """The scenario itself killed a process, between these moments, in which so many requests ran at most."""
+    """The scenario itself killed a process: asked for at the first moment, and gone by the second."""
 
     since_s: float
     until_s: float
-    at_most: int
 
     def explains(self, judged: Judged) -> bool:
         """It ran then, and failed as what the process held does: its host told so, or nobody could."""
@@ -144,11 +143,7 @@ class Ledger:
 
     def _cut(self, sent: list[Judged]) -> set[int]:
         """Which of them a kill explains, by identity."""
-        cut: set[int] = set()
-        for kill in self.kills:
-            explained = [id(j) for j in sent if id(j) not in cut and kill.explains(j)]
-            cut.update(explained[: kill.at_most])
-        return cut
+        return {id(judged) for judged in sent for kill in self.kills if kill.explains(judged)}
 
     def _with_causes(self, sent: Iterable[Judged]) -> Iterable[Judged]:
         """A platform error that nothing explains is a lost request."""

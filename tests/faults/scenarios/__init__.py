@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
+from tests.faults.cluster import adoption, gateways, hosts, stores
 from tests.faults.scenarios import (
     breaks,
     burst,
@@ -17,17 +19,20 @@ from tests.faults.scenarios import (
     updates,
     zero_and_back,
 )
-from tests.faults.stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`within_s` ends it, as a failure. Those `aside` take time rather than work: others run beside them."""
+    """`within_s` ends it, as a failure. Those `aside` take time rather than work: others run beside them.
+
+    `play` takes a `Stage`, or, on a `cluster` of that kind, a `tests.faults.cluster.play.Play`.
+    """
 
     name: str
-    play: Callable[[Stage], Awaitable[None]]
+    play: Callable[[Any], Awaitable[None]]
     within_s: float
     aside: bool = False
+    cluster: str = ""
 
     @property
     def about(self) -> str:
@@ -52,4 +57,18 @@ SCENARIOS = (
     Scenario("zero-one-zero-microvm", zero_and_back.play_microvm, 120),
     *(Scenario(f"{name}-microvm", breaks.broken_by_microvm(name), 120) for name in breaks.FAULTS),
     Scenario("exit-at-start-microvm", exits.play_microvm, 120),
+    Scenario("kill-worker", hosts.kill, 90, cluster="simulated"),
+    Scenario("kill-gateway", gateways.kill, 60, cluster="simulated"),
+    Scenario("drain-worker", hosts.drain, 60, cluster="simulated"),
+    Scenario("rolling-restart", gateways.rolling_restart, 90, cluster="simulated"),
+    Scenario("cut-worker", hosts.cut_off, 90, cluster="simulated"),
+    Scenario("stop-worker", hosts.stop, 90, cluster="simulated"),
+    Scenario("redis-flushed", stores.flush_redis, 60, cluster="simulated"),
+    Scenario("redis-away", stores.paused("redis"), 90, cluster="simulated"),
+    Scenario("s3-away", stores.killed("s3"), 90, cluster="simulated"),
+    Scenario("postgres-away", stores.paused("postgres"), 90, cluster="simulated"),
+    Scenario("etcd-away", stores.paused("etcd"), 90, cluster="simulated"),
+    Scenario("etcd-empty", stores.empty_etcd, 60, cluster="simulated"),
+    Scenario("restart-worker-microvm", adoption.restart, 150, cluster="microvm"),
+    Scenario("kill-worker-microvm", adoption.crash, 150, cluster="microvm"),
 )

@@ -6,7 +6,7 @@
 `stage`      what a scenario is given
 """
 
-from tests.faults.stage.platform import Platform
+from tests.faults.stage.platform import Platform, bad_lines
 from tests.faults.stage.stage import Stage
 
-__all__ = ["Platform", "Stage"]
+__all__ = ["Platform", "Stage", "bad_lines"]

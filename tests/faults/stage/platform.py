@@ -138,7 +138,7 @@ class Platform(Api):
         problems = [f"it ended with {code}"] if code else []
         problems += [f"VM {pid} was left" for pid in self.machines if Path(f"/proc/{pid}").exists()]
         problems += [f"{path} was left" for path in self._files_left()]
-        problems += [f"its log has: {line}" for line in self._bad_lines()]
+        problems += [f"its log has: {line}" for line in bad_lines(self.log())]
         return problems
 
     async def kill(self) -> None:
@@ -161,9 +161,10 @@ class Platform(Api):
         folders = (self.directory / "data" / name for name in ("run", "work"))
         return [path for folder in folders for path in folder.rglob("*") if not path.is_dir()]
 
-    def _bad_lines(self) -> list[str]:
-        text = self.log()
-        return [text[match.start() :].splitlines()[0] for match in _LOG_OF_A_PROBLEM.finditer(text)][:5]
+
+def bad_lines(log: str) -> list[str]:
+    """Lines that tell of something that nobody caught; the first few."""
+    return [log[match.start() :].splitlines()[0] for match in _LOG_OF_A_PROBLEM.finditer(log)][:5]
 
 
 def _command(pid: str) -> bytes:

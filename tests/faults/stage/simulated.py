@@ -52,8 +52,8 @@ class JumpingClock:
 class JournalVmm(SimulatedVmm):
     """Writes down the path of each request that a function got: its token is in it."""
 
-    def __init__(self, journal: Path) -> None:
-        super().__init__(lambda spec: Behaviour(**json.loads(spec.env.get("BEHAVE", "{}"))))
+    def __init__(self, journal: Path, **more: Any) -> None:
+        super().__init__(lambda spec: Behaviour(**json.loads(spec.env.get("BEHAVE", "{}"))), **more)
         self._journal = journal.open("a", buffering=1)
 
     async def boot(self, spec: MachineSpec, deadline: Deadline, on_log: OnLog) -> Machine:

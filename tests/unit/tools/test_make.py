@@ -32,7 +32,7 @@ def test_results_are_added_up(tmp_path):
 
 def test_faults_are_told_before(tmp_path):
     (tmp_path / "a.xml").write_text('<testsuite tests="1" failures="0" errors="0" skipped="0"/>')
-    figures = {"sent": 9, "answered": 7, "platform_errors": 2, "lost": 0, "wrong": 0}
+    figures = {"sent": 9, "answered": 7, "platform_errors": 2, "lost": 0, "wrong": 0, "cut": 1}
     (tmp_path / "faults.json").write_text(json.dumps({"scenarios": [figures, figures]}))
     script = ROOT / "tools" / "test_summary.py"
     ran = subprocess.run(
@@ -42,7 +42,7 @@ def test_faults_are_told_before(tmp_path):
         check=True,
     )
     told, last = ran.stdout.splitlines()
-    assert told == "faults: 2 scenarios, 18 sent, 14 answered, 4 platform errors, 0 lost, 0 wrong"
+    assert told == "faults: 2 scenarios, 18 sent, 14 answered, 4 platform errors, 0 lost, 0 wrong, 2 cut"
     assert last == "1 passed, 0 failed, 0 skipped"
 
 
