@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
@@ -31,8 +32,10 @@ class CachedImages:
         self._max_bytes = max_bytes
         self._sizes: dict[Path, int] = {}
         """The least recently used first."""
+        self._bytes = 0
         self._used: dict[str, Path] = {}
         """By whom."""
+        self._users: Counter[Path] = Counter()
         self._unwanted: set[Path] = set()
         """In use still; then they go."""
 
@@ -51,6 +54,7 @@ class CachedImages:
                     _remove(file)
         # What is too much goes with the next image: until then those who use some can say so.
         self._sizes = {file: size for _, file, size in sorted(found)}
+        self._bytes = sum(self._sizes.values())
 
     def path(self, function_id: str, sha256: str) -> Path:
         """Raises InstanceFailed for what is no id or no sha256, and might lead elsewhere."""
@@ -69,7 +73,11 @@ class CachedImages:
 
     def use(self, image: Path, by: str) -> None:
         """It stays, or what is fetched there will, until `by` releases it."""
+        before = self._leave(by)
+        if before is not None and before not in self._users:
+            self._unwanted.discard(before)
         self._used[by] = image
+        self._users[image] += 1
         self._unwanted.discard(image)
         self._touch(image)
 
@@ -78,8 +86,9 @@ class CachedImages:
 
     def add(self, image: Path) -> None:
         """A file that is there now."""
-        self._sizes.pop(image, None)
+        self._bytes -= self._sizes.pop(image, 0)
         self._sizes[image] = image.stat().st_size
+        self._bytes += self._sizes[image]
         self.make_room()
 
     def lose(self, image: Path) -> None:
@@ -87,10 +96,10 @@ class CachedImages:
         self._drop(image)
 
     def release(self, by: str) -> None:
-        image = self._used.pop(by, None)
+        image = self._leave(by)
         if image is None:
             return
-        if image in self._unwanted and not self._in_use(image):
+        if image in self._unwanted and image not in self._users:
             self._drop(image)
         else:
             self._touch(image)
@@ -99,8 +108,8 @@ class CachedImages:
     def forget(self, function_id: str, keep: Path | None = None) -> None:
         """Its images are wanted no more, but for `keep`: those in use go when they are released."""
         folder = self._directory / function_id
-        for image in [i for i in {*self._sizes, *self._used.values()} if i.parent == folder and i != keep]:
-            if self._in_use(image):
+        for image in [i for i in {*self._sizes, *self._users} if i.parent == folder and i != keep]:
+            if image in self._users:
                 self._unwanted.add(image)
             else:
                 self._drop(image)
@@ -109,26 +118,30 @@ class CachedImages:
         return iter({image.parent.name for image in self._sizes})
 
     def make_room(self) -> None:
-        too_much = sum(self._sizes.values()) - self._max_bytes
-        for image in list(self._idle()):
-            if too_much <= 0:
-                return
-            too_much -= self._sizes[image]
+        if self._bytes <= self._max_bytes:
+            return
+        for image in self._idle():
             self._drop(image)
+            if self._bytes <= self._max_bytes:
+                return
 
     def drop_idle(self) -> bool:
         """For a full disk: all that nobody uses. False if there was nothing."""
-        idle = list(self._idle())
+        idle = self._idle()
         for image in idle:
             self._drop(image)
         return bool(idle)
 
-    def _idle(self) -> Iterable[Path]:
-        in_use = set(self._used.values())
-        return (image for image in self._sizes if image not in in_use)
+    def _idle(self) -> list[Path]:
+        return [image for image in self._sizes if image not in self._users]
 
-    def _in_use(self, image: Path) -> bool:
-        return image in self._used.values()
+    def _leave(self, by: str) -> Path | None:
+        image = self._used.pop(by, None)
+        if image is not None:
+            self._users[image] -= 1
+            if not self._users[image]:
+                del self._users[image]
+        return image
 
     def _touch(self, image: Path) -> None:
         """Used now. The time of change stays: the file may be the store's own as well."""
@@ -142,11 +155,11 @@ class CachedImages:
             log.warning("use of a code image not noted", path=str(image), reason=str(error))
 
     def _drop(self, image: Path) -> None:
-        self._sizes.pop(image, None)
+        self._bytes -= self._sizes.pop(image, 0)
         self._unwanted.discard(image)
         _remove(image)
         folder = image.parent
-        if not any(other.parent == folder for other in {*self._sizes, *self._used.values()}):
+        if not any(other.parent == folder for other in {*self._sizes, *self._users}):
             shutil.rmtree(folder, ignore_errors=True)
 
 
