@@ -11,7 +11,7 @@ from aether.domain.function import FunctionConfig
 from aether.domain.instance import Instance, InstanceStatus
 from aether.domain.worker import DrainWish
 from aether.domain.worker import Worker as WorkerRecord
-from aether.ports.registry import Entry, Registry, config_key, worker_key
+from aether.ports.registry import Entry, Registry, View, config_key, worker_key
 from aether.worker.code_cache import CodeCache
 from aether.worker.crash_loops import CrashLoops
 from aether.worker.failed_starts import FailedStarts
@@ -23,6 +23,8 @@ from aether.worker.registry_watch import follow
 log = structlog.get_logger()
 
 CONFIGS = config_key("")
+COMES_BACK_S = 600.0
+"""The database may be away as well. A function that was removed in between is forgotten after it."""
 
 
 class Hearing:
@@ -55,18 +57,41 @@ class Hearing:
         self._failed_starts = failed_starts
         self._code = code
         self._reached = Reached(worker_id)
+        self._history: str | None = None
+        self._missed: tuple[float, set[str]] = (0.0, set())
+        """When the registry was last seen to have lost everything, and functions that it lacked then."""
 
     async def follow(self, registry: Registry) -> None:
         """For ever."""
-        await follow(registry, self.viewed, self._on_change, self._wants)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(follow(registry, self.viewed, self._on_change, self._wants))
+            group.create_task(self._forget_missed())
 
-    def viewed(self, entries: Mapping[str, Entry]) -> None:
-        for function_id in [f for f in self.functions if config_key(f) not in entries]:
-            self._forget(function_id)
-        self.present = worker_key(self._id) in entries
-        for key, entry in entries.items():
+    async def _forget_missed(self) -> None:
+        while True:
+            await asyncio.sleep(COMES_BACK_S / 10)
+            for function_id in [f for f in self._missed[1] if not self._may_come_back(f)]:
+                self._missed[1].discard(function_id)
+                self._forget(function_id)
+
+    def viewed(self, view: View) -> None:
+        missing = [f for f in self.functions if config_key(f) not in view.entries]
+        if self._history not in (None, view.history):
+            log.warning("the registry lost everything, instances stay", functions=len(missing))
+            self._missed = (asyncio.get_running_loop().time(), self._missed[1] | set(missing))
+        self._history = view.history
+        for function_id in missing:
+            if not self._may_come_back(function_id):
+                self._forget(function_id)
+        self.present = worker_key(self._id) in view.entries
+        for key, entry in view.entries.items():
             self._learn(key, entry)
         self._code.keep_functions(self.functions)
+
+    def _may_come_back(self, function_id: str) -> bool:
+        """It is missing because the registry lost everything: it is put again out of the database."""
+        since_s, missed = self._missed
+        return function_id in missed and asyncio.get_running_loop().time() - since_s < COMES_BACK_S
 
     def give_up_outdated(self, instance: RunningInstance) -> None:
         """A start that serves nobody any more gives its turn and its memory to others."""
@@ -92,6 +117,7 @@ class Hearing:
             self._failed_starts.saw(entry)
         match entry:
             case FunctionConfig():
+                self._missed[1].discard(entry.id)
                 self.functions.learn(entry)
                 for instance in self._instances.values():
                     self.give_up_outdated(instance)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing
 
 from aether.domain.errors import StoreUnavailable
-from aether.ports.registry import Entry, Registry, Wants
+from aether.ports.registry import Entry, Registry, View, Wants
 
 RETRY_S = 0.5
 
 
 async def follow(
     registry: Registry,
-    on_view: Callable[[Mapping[str, Entry]], None],
+    on_view: Callable[[View], None],
     on_change: Callable[[str, Entry | None], None],
     wants: Wants | None = None,
 ) -> None:
@@ -25,7 +25,7 @@ async def follow(
     while True:
         try:
             view = await registry.view()
-            on_view(view.entries)
+            on_view(view)
             async with aclosing(registry.watch(view.revision, wants)) as changes:
                 async for change in changes:
                     on_change(change.key, change.value)

@@ -185,10 +185,10 @@ class Worker:
 
     async def _adopt(self) -> None:
         """Returns when gateways know again of all that could be adopted."""
-        entries = (await self._registry.view()).entries
-        self.heard.viewed(entries)
+        view = await self._registry.view()
+        self.heard.viewed(view)
         shown = []
-        for one in await Adopting(self._host, self.heard.functions, entries).all():
+        for one in await Adopting(self._host, self.heard.functions, view.entries).all():
             instance = self._instance(one.kept.job, one.kept.instance_id)
             self._capacity.take(instance.id, one.kept.job.memory_mb)
             self._host.code.adopt(instance.job, instance.id, one.machine.spec.code)
