@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from aether.domain.errors import DiskFull, InstanceFailed
+from aether.domain.errors import DiskFull, InstanceFailed, StoreUnavailable
 from aether.domain.job import ProvisionJob
 from aether.ports.code_store import CodeStore, CurrentCode
 from aether.worker import current_code
@@ -116,14 +116,19 @@ class CodeCache:
         return image
 
     async def _current(self, function_id: str, by: str, tag: str | None = None) -> Path:
-        """By its tag alone, if that is what it was when it was fetched."""
+        """By its tag alone, if that is what it was when it was fetched, or nobody can say what it is now."""
         folder = self._images.folder(function_id)
         async with self._turn(folder):
+            noted = current_code.read(folder)
             try:
                 tag = tag or await self._store.current_tag(function_id)
             except KeyError:
                 raise _missing(f"of {function_id}") from None
-            noted = current_code.read(folder)
+            except StoreUnavailable as error:
+                if noted is None:
+                    raise
+                log.warning("code taken as it was", function=function_id, reason=error.message)
+                tag = noted.tag
             if noted is not None and noted.tag == tag:
                 image = self._images.path(function_id, noted.sha256)
                 if await self._holds(image, by):

@@ -25,6 +25,7 @@ class WatchedStore:
         self.fetched = []
         self.looked = 0
         self.fail_with = []
+        self.away = False
 
     async def put(self, *args):
         return await self._store.put(*args)
@@ -46,6 +47,8 @@ class WatchedStore:
 
     async def current_tag(self, function_id):
         self.looked += 1
+        if self.away:
+            raise StoreUnavailable("away")
         return await self._store.current_tag(function_id)
 
 
@@ -332,6 +335,19 @@ async def test_foreign_code_that_is_put_again_ends_nothing(store, cache_of, put)
     await store.remove("fn-1")
     await put(b"one")
     assert await cache.outdated("fn-1") == []
+
+
+async def test_foreign_code_that_is_here_is_used_while_the_store_is_away(store, cache_of, put):
+    cache = cache_of()
+    await put(b"code", "fn-1")
+    await put(b"other", "fn-2")
+    path = await cache.image("fn-1", "", "inst-1")
+    store.away = True
+    assert await cache.image("fn-1", "", "inst-2") == path
+    with pytest.raises(StoreUnavailable):
+        await cache.image("fn-2", "", "inst-3")
+    with pytest.raises(StoreUnavailable):
+        await cache.outdated("fn-1")
 
 
 async def test_function_without_code_is_told(cache_of):
