@@ -36,6 +36,12 @@ COMMANDS = (
         "controller",
         "Run a controller by itself, to scale functions.",
     ),
+    (
+        "Platform",
+        "aether.cli.commands.db:db",
+        "db",
+        "Bring the database up to date, or take another one over.",
+    ),
     ("Platform", "aether.cli.demo:demo", "demo", "Start it, deploy an example, call it, and stop again."),
     ("Platform", "aether.cli.commands.machine:setup", "setup", "Build what microVMs are made of."),
     (

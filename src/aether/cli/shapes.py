@@ -82,6 +82,8 @@ class WorkerJson(TypedDict):
     draining: bool
     short_of: NotRequired[int]
     limits: NotRequired[str]
+    vmm: NotRequired[str]
+    accel: NotRequired[str]
     public_ip: NotRequired[str]
     instances: NotRequired[int]
     starting: NotRequired[int]

@@ -67,10 +67,14 @@ class Worker:
     """It has no more than so many at once; 0 for as many as its memory allows."""
     limits: str = ""
     """How its host holds instances to their memory and processors; `none`, if it does not."""
+    vmm: str = ""
+    """What runs its instances: `qemu`, `firecracker`, `simulated`."""
+    accel: str = ""
+    """`kvm`, `tcg` or `none`."""
     port: int = 0
     """Of its own `/healthz`, `/readyz` and `/metrics`; 0 where it has none."""
     home: str = ""
-    """A random id kept in its data directory: the same after a restart, another for a rival of the same id."""
+    """A random id kept in its data directory: the same after a restart, another for a rival with its id."""
     restarting: bool = False
     """It ends and leaves its instances to its next process: it is expected back."""
 

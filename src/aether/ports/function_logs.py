@@ -24,6 +24,11 @@ class LogRecord:
 class FunctionLogs(Protocol):
     """Keeps the newest lines of each function, bounded in number and in bytes."""
 
+    @property
+    def dropped(self) -> int:
+        """Lines of this process that were not kept, so far."""
+        ...
+
     def append(self, record: LogRecord) -> None:
         """Never blocks and never fails; what can't be kept is dropped, and counted."""
         ...

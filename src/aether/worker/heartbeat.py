@@ -59,6 +59,8 @@ def worker_record(
         instance_overhead=capacity.overhead,
         max_instances=room.max_instances,
         limits=host.vmm.limits,
+        vmm=host.vmm.name,
+        accel=host.vmm.accel,
         port=shown.port,
         home=shown.home,
         restarting=shown.restarting,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from aether.domain.job import JobReply
@@ -72,6 +72,10 @@ class WorkerMetrics:
         """`draining`, `full` or `key`."""
         self._refused.labels(why).inc()
 
+    def count_dropped_lines(self, dropped: Callable[[], int]) -> None:
+        """`dropped` tells how many there were so far."""
+        self.registry.register(_DroppedLines(dropped))
+
     def show(self, now: Callable[[], Now]) -> None:
         """From here on gauges tell that as well."""
         self.registry.register(_Gauges(now))
@@ -89,3 +93,15 @@ class _Gauges(Collector):
         yield instances
         for name, (told, value) in now.gauges.items():
             yield GaugeMetricFamily(f"aether_worker_{name}", told, value=value)
+
+
+class _DroppedLines(Collector):
+    def __init__(self, dropped: Callable[[], int]) -> None:
+        self._dropped = dropped
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(
+            "aether_worker_dropped_lines",
+            "Lines that functions printed and that were not kept: too long, or the store was away",
+            value=self._dropped(),
+        )

@@ -92,14 +92,6 @@ async def test_removed_functions_leave_nothing_behind(opened):
     assert int(await redis.get("aether:log-bytes-total")) == 0
 
 
-async def test_line_that_can_not_be_kept_is_dropped_and_counted(opened):
-    logs, _ = await opened(max_bytes=2_000)
-    logs.append(a_line(1))
-    logs.append(a_line(2, text="x" * 2_000))
-    assert await logs.tail("fn-1", 9) == [a_line(1)]
-    assert logs.dropped == 1
-
-
 async def test_garbage_among_the_lines_is_passed_over(opened):
     logs, redis = await opened()
     async with aclosing(logs.follow("fn-1")) as lines:

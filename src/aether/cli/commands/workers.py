@@ -18,6 +18,7 @@ HEADER = (
     "FREE MEMORY",
     "FREE SLOTS",
     "LOAD",
+    "MICROVMS",
     "LIMITS",
     "STATE",
 )
@@ -105,6 +106,7 @@ def _row(worker: shapes.WorkerJson) -> tuple[str, ...]:
         f"{output.size(worker['free_mem'])} of {output.size(worker['total_mem'])}",
         str(worker["free_slots"]),
         str(worker["load"]),
+        f"{worker.get('vmm') or 'none'} {worker.get('accel', '')}".rstrip(),
         worker.get("limits") or "none",
         _state(worker),
     )

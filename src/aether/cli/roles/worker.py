@@ -36,7 +36,7 @@ def make_host(
 ) -> Host:
     code = CodeCache(stores.code, settings.data_dir / "code-cache", settings.code_cache_mb * MB)
     code.sweep()
-    return Host(
+    host = Host(
         worker_id=lease.worker_id,
         ip=str(settings.worker_ip),
         vmm=vmm,
@@ -49,3 +49,5 @@ def make_host(
         hop=make_hop(settings, stores.clock),
         notifications=stores.notifications,
     )
+    host.metrics.count_dropped_lines(lambda: stores.logs.dropped)
+    return host

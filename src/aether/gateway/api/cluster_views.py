@@ -47,6 +47,8 @@ class WorkerView(BaseModel):
     """0 for as many as its memory allows."""
     limits: str
     """`cgroup v2`, `cgroup v1`, or `none` where nothing holds instances to their share."""
+    vmm: str
+    accel: str
     failures: dict[str, FailuresView]
     """By function id: what crash loops are told by."""
     unreachable: dict[str, str]

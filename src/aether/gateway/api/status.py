@@ -39,9 +39,9 @@ async def get_status(deps: Deps) -> StatusView:
         workers=len(workers),
         total_mem=sum(worker.total_mem for worker in workers),
         free_mem=sum(worker.free_mem for worker in workers),
-        limits=", ".join(sorted({worker.limits for worker in workers if worker.limits})),
-        vmm=deps.vmm,
-        accel=deps.accel,
+        limits=_all(worker.limits for worker in workers),
+        vmm=deps.vmm or _all(worker.vmm for worker in workers),
+        accel=deps.accel or _all(worker.accel for worker in workers),
         draining=sum(worker.draining for worker in workers),
         unreachable=sorted({worker_id for gateway in gateways for worker_id in gateway.unreachable}),
         gateways=[GatewayView.of(gateway) for gateway in gateways],
@@ -62,3 +62,7 @@ async def _entries(deps: ApiDependencies) -> tuple[list[Entry], bool]:
 
 def _of(kind: type[_T], entries: Iterable[Entry]) -> list[_T]:
     return [entry for entry in entries if isinstance(entry, kind)]
+
+
+def _all(words: Iterable[str]) -> str:
+    return ", ".join(sorted({word for word in words if word}))
