@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 
 import pytest
 from tests.api import until
@@ -17,10 +18,12 @@ async def workers_of(api, name: str) -> set[str]:
 
 async def test_instances_spread_over_all_workers(cluster):
     one, _ = cluster.api
-    await one.deploy("spread", min_instances=9, max_instances=9)
-    await until(lambda: _count(one, "spread", 9), 10, "all instances")
-    found = [i["worker_id"] for i in await one.instances("spread")]
-    assert all(2 <= found.count(host.name) <= 4 for host in cluster.hosts), found
+    await one.deploy("spread", min_instances=12, max_instances=12)
+    await until(lambda: _count(one, "spread", 12), 10, "all instances")
+    found = Counter(i["worker_id"] for i in await one.instances("spread"))
+    # Each is placed on the less loaded of two random ones: how evenly is held where placement is tested.
+    assert len(found) == 3, found
+    assert max(found.values()) <= 6, found
 
 
 async def test_load_at_both_gateways_scales_a_function_over_the_workers(cluster):
