@@ -24,7 +24,8 @@ class Leaving:
     def __contains__(self, instance: object) -> bool:
         if not isinstance(instance, Instance):
             return False
-        return instance.status is InstanceStatus.DRAINING or instance.instance_id in self._told_at_s
+        drains = instance.status is InstanceStatus.DRAINING and not instance.restarting
+        return drains or instance.instance_id in self._told_at_s
 
     async def tell(self, instance: Instance, now_s: float) -> None:
         """Mark it as draining; the worker does the rest. Raises StoreUnavailable: then it was not told.

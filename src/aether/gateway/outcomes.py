@@ -138,7 +138,7 @@ class Outcomes:
         if revision != self._routes.serving(function).revision or self._has_any(function):
             return
         self._room.missing[function.id] = 1
-        if not (isinstance(error, NoCapacity) and self._room.can_be_made(function)):
+        if not (isinstance(error, NoCapacity) and self._room.may_come(function)):
             self._fail(function.id, error)
 
     def _answer(self, function: FunctionConfig, reply: JobReply) -> InstanceFailed:

@@ -16,6 +16,7 @@ from aether.gateway.newest import NewestVersions
 from aether.gateway.others import Others
 from aether.gateway.outcomes import Outcomes
 from aether.gateway.placing import Placing
+from aether.gateway.returning import Returning
 from aether.gateway.room import Room
 from aether.gateway.routes import RouteTable
 from aether.gateway.starts import Starts
@@ -50,7 +51,8 @@ class Provisioner:
         """Called when another gateway has no room for what waits there."""
         self.others = Others(routes, clock, gateway_id, changed=changed, room_wanted=self._want_room)
         placing = Placing(routes, clock)
-        self.room = Room(routes, placing, clock)
+        self._returning = Returning(routes, clock)
+        self.room = Room(routes, placing, self._returning, clock)
         self._backoff = Backoff(clock)
         self._outcomes = Outcomes(
             routes,
@@ -128,13 +130,14 @@ class Provisioner:
         self.room.missing[function.id] = missing
         if missing != was_missing:
             self.news()
-        if self._has_any(function) or self.room.can_be_made(function):
+        if self._has_any(function) or self.room.may_come(function):
             return None
         return self.room.none_for(function)
 
     def _missing(self, function: FunctionConfig, waiting: int, *, carefully: bool) -> int:
         """Instances to ask for, here and now."""
-        ready, starting = self._routes.ready(function), self.starting(function)
+        ready = self._routes.ready(function)
+        starting = self.starting(function) + self._returning.count(function)
         elsewhere = Elsewhere(self.others.waiting(function.id), self._starting_elsewhere(function))
         missing = starts_missing(
             function.limits,
@@ -180,7 +183,7 @@ class Provisioner:
 
     def _has_any(self, function: FunctionConfig) -> bool:
         """One that serves is there, or on its way, whoever asked for it."""
-        if self._routes.ready(function) or self.starting(function):
+        if self._routes.ready(function) or self.starting(function) or self._returning.count(function):
             return True
         return bool(self._starting_elsewhere(function))
 
@@ -195,14 +198,17 @@ class Provisioner:
     def _heard(self, worker: Worker) -> None:
         """A heartbeat: there may be room for those that had none."""
         self._backoff.heard(worker)
+        self._returning.heard(worker)
         self._outcomes.heard(worker)
         self.starts.heard(worker)
         self.room.heard()
-        for function_id in self.newest.promised | self.room.missing.keys():
+        counted_on, self._returning.counted_on = self._returning.counted_on, set()
+        for function_id in self.newest.promised | self.room.missing.keys() | counted_on:
             self._changed(function_id)
 
     def _gone(self, worker_id: str) -> None:
         self._backoff.gone(worker_id)
+        self._returning.gone(worker_id)
         self._outcomes.gone(worker_id)
         self.starts.gone(worker_id)
 

@@ -8,6 +8,7 @@ from aether.domain.errors import NoCapacity
 from aether.domain.function import FunctionConfig, Version
 from aether.domain.placement import Want
 from aether.gateway.placing import Placing
+from aether.gateway.returning import Returning
 from aether.gateway.routes import RouteTable
 from aether.ports.clock import Clock
 
@@ -19,8 +20,9 @@ of its room meanwhile: they do once a second, and when an instance came or went.
 class Room:
     """What workers say they have, and what they turned out not to have."""
 
-    def __init__(self, routes: RouteTable, placing: Placing, clock: Clock) -> None:
+    def __init__(self, routes: RouteTable, placing: Placing, returning: Returning, clock: Clock) -> None:
         self._routes = routes
+        self._returning = returning
         self._placing = placing
         self._clock = clock
         self._full_until_s: dict[str, float] = {}
@@ -37,6 +39,10 @@ class Room:
                 return False
             del self._full_until_s[function.id]
         return self._placing.has_room(version or self._routes.serving(function))
+
+    def may_come(self, function: FunctionConfig) -> bool:
+        """Whether those who have no room wait: idle instances leave for them, or a worker comes back."""
+        return self._returning.any() or self.can_be_made(function)
 
     def refused(self, function_id: str) -> None:
         """A start of it was not taken."""
