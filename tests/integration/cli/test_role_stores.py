@@ -87,14 +87,18 @@ class TestEtcd:
 
     @pytest.fixture
     def guarded(self, etcd_server):
-        """Who may do all, and `ada`, who may do nothing."""
-        users = ("root", "ada")
+        """Who may do all, `ada`, who may do nothing, and `eve`, who may only read."""
+        users = ("root", "ada", "eve")
+        everything = {"permType": "READ", "key": "AA==", "range_end": "AA=="}
         asyncio.run(
             etcd_calls(
                 etcd_server.url,
                 *(("auth/user/add", {"name": user, "password": SECRET}) for user in users),
                 ("auth/role/add", {"name": "root"}),
+                ("auth/role/add", {"name": "reader"}),
+                ("auth/role/grant", {"name": "reader", "perm": everything}),
                 ("auth/user/grant", {"user": "root", "role": "root"}),
+                ("auth/user/grant", {"user": "eve", "role": "reader"}),
                 ("auth/enable", {}),
             )
         )
@@ -103,7 +107,8 @@ class TestEtcd:
             etcd_calls(etcd_server.url, ("auth/disable", {}), credentials=Credentials("root", SECRET))
         )
         gone = [("auth/user/delete", {"name": user}) for user in users]
-        asyncio.run(etcd_calls(etcd_server.url, *gone, ("auth/role/delete", {"role": "root"})))
+        gone += [("auth/role/delete", {"role": role}) for role in ("root", "reader")]
+        asyncio.run(etcd_calls(etcd_server.url, *gone))
 
     @pytest.mark.parametrize(
         ("settings", "look_at"),
@@ -111,6 +116,7 @@ class TestEtcd:
             ({}, "AETHER_ETCD_USER"),
             ({"AETHER_ETCD_USER": "root", "AETHER_ETCD_PASSWORD": WRONG}, "AETHER_ETCD_PASSWORD"),
             ({"AETHER_ETCD_USER": "ada", "AETHER_ETCD_PASSWORD": SECRET}, "AETHER_ETCD_USER"),
+            ({"AETHER_ETCD_USER": "eve", "AETHER_ETCD_PASSWORD": SECRET}, "AETHER_ETCD_USER"),
         ],
     )
     def test_credentials(self, role, guarded, settings, look_at):
@@ -283,6 +289,16 @@ class TestSettings:
             settings |= {"AETHER_CODE_DIR": ""}
         wrong(role(**settings, **{name: "/none/there"}), f"{name}: can't use /none/there: No such file")
         wrong(role(**settings, **{name: tmp_path / "no.pem"}), f"{name}: can't use", "certificates (PEM)")
+
+    @pytest.mark.parametrize(
+        ("settings", "told"),
+        [
+            ({"AETHER_ETCD_CA": "/ca.pem"}, "AETHER_ETCD_CA is set, but ETCD_ENDPOINTS has no https://"),
+            ({"AETHER_REDIS_CA": "/ca.pem"}, "AETHER_REDIS_CA is set, but REDIS_ADDR has no rediss://"),
+        ],
+    )
+    def test_tls_that_is_set_up_and_not_spoken(self, role, settings, told):
+        wrong(role(**settings), told)
 
     def test_certificate_without_its_key(self, role, tmp_path):
         chain, key = make_certificate(tmp_path)

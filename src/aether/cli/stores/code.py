@@ -13,7 +13,7 @@ from aether.adapters.objects.errors import Refused
 from aether.adapters.objects.s3 import S3Account, open_code_store
 from aether.cli.settings import Settings
 from aether.cli.stores.failing import StoreAway, StoreRefuses, Target, target
-from aether.cli.stores.tls import authorities_of
+from aether.cli.stores.tls import authorities_of, speaks_tls
 from aether.domain.errors import StoreUnavailable
 from aether.ports.code_store import CodeStore
 
@@ -49,7 +49,9 @@ async def _s3(at: Target, account: S3Account) -> CodeStore:
 
 
 def _account(settings: Settings) -> S3Account:
-    authorities = authorities_of(settings, "s3_ca")
+    secure = settings.minio_endpoint.startswith("https://")
+    secure = speaks_tls(settings, "s3", "minio_endpoint", secure=secure)
+    authorities = authorities_of(settings, "s3_ca") if secure else None
     return S3Account(
         endpoint=settings.minio_endpoint,
         access_key=settings.minio_access_key.get_secret_value(),

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 from aether.adapters.etcd.answers import Refused, text
 from aether.adapters.etcd.json_gateway import Credentials, JsonGateway
 from aether.cli.settings import InvalidSettings, Settings
 from aether.cli.stores.failing import StoreAway, StoreRefuses, Target, ready, target
-from aether.cli.stores.tls import context
+from aether.cli.stores.tls import context, speaks_tls
 from aether.domain.errors import StoreUnavailable
 
 LOOKED_FOR = ("/workers/", "/functions/", "/config/functions/", "/aether/")
 PERMISSION_DENIED = 7
+NEVER = 1 << 40
+"""A version that no key has."""
 
 
 @asynccontextmanager
@@ -25,12 +28,11 @@ async def open_etcd(settings: Settings, *, wait: bool) -> AsyncIterator[JsonGate
 
 
 async def look(settings: Settings, client: JsonGateway) -> None:
-    """Whether we may read what we need. Raises StoreFailed."""
+    """Whether we may read and write what we need. Raises StoreFailed."""
     at = etcd_target(settings)
     try:
         for prefix in LOOKED_FOR:
-            end = prefix[:-1] + "0"
-            await client.call("kv/range", {"key": text(prefix), "range_end": text(end), "count_only": True})
+            await client.call("kv/txn", _never_done(prefix))
     except Refused as refused:
         setting = (
             "etcd_user"
@@ -42,6 +44,20 @@ async def look(settings: Settings, client: JsonGateway) -> None:
         if "CERTIFICATE_VERIFY_FAILED" in away.message:
             raise StoreRefuses(at, _reason(away.message), settings.told_name("etcd_ca")) from None
         raise StoreAway(at, _reason(away.message)) from None
+
+
+def _never_done(prefix: str) -> dict[str, Any]:
+    """A reading and a writing that etcd checks for permission, on a condition that never holds."""
+    key = {"key": text(prefix), "range_end": text(prefix[:-1] + "0")}
+    return {
+        "compare": [
+            {"key": text(prefix), "target": "VERSION", "result": "GREATER", "version": str(NEVER)},
+        ],
+        "success": [
+            {"requestRange": key | {"count_only": True}},
+            {"requestPut": {"key": text(f"{prefix}none"), "value": text("")}},
+        ],
+    }
 
 
 def etcd_target(settings: Settings) -> Target:
@@ -60,7 +76,9 @@ def _client(settings: Settings) -> JsonGateway:
     return JsonGateway(
         endpoints,
         credentials=Credentials(user, password) if user else None,
-        tls=context(settings, "etcd") if secure else None,
+        tls=context(settings, "etcd")
+        if speaks_tls(settings, "etcd", "etcd_endpoints", secure=secure)
+        else None,
     )
 
 

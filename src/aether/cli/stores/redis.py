@@ -13,7 +13,7 @@ from aether.adapters.redis.clients import RedisClients, Refused, answering
 from aether.adapters.redis.names import SHARED
 from aether.cli.settings import Settings
 from aether.cli.stores.failing import StoreAway, StoreRefuses, Target, ready, target
-from aether.cli.stores.tls import authorities_of, own_certificate
+from aether.cli.stores.tls import authorities_of, own_certificate, speaks_tls
 from aether.domain.errors import StoreUnavailable
 
 OLDEST = (6, 2)
@@ -35,6 +35,8 @@ async def look(settings: Settings, clients: RedisClients) -> None:
         async with answering("answer"):
             await clients.commands.ping()
             await clients.commands.llen(SHARED)
+            script: Any = clients.commands.eval("return 1", 0)
+            await script
             found: Any = await clients.commands.info("server")
     except StoreUnavailable as error:
         raise _failure(settings, at, error) from None
@@ -72,7 +74,7 @@ def _clients(settings: Settings) -> RedisClients:
         more["username"] = settings.redis_user
     if password := settings.redis_password.get_secret_value():
         more["password"] = password
-    if url.startswith("rediss://"):
+    if speaks_tls(settings, "redis", "redis_addr", secure=url.startswith("rediss://")):
         if authorities := authorities_of(settings, "redis_ca"):
             more["ssl_ca_certs"] = str(authorities)
         if pair := own_certificate(settings, "redis"):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from aether.cli.settings import InvalidSettings, Settings
 
+SCHEMES = {"etcd": "https://", "redis": "rediss://", "s3": "https://"}
+
 
 def context(settings: Settings, prefix: str) -> ssl.SSLContext:
     """By `{prefix}_ca`, `_cert` and `_key`. Raises InvalidSettings for files that can't be used."""
@@ -16,6 +18,17 @@ def context(settings: Settings, prefix: str) -> ssl.SSLContext:
     if pair is not None:
         made.load_cert_chain(*pair)
     return made
+
+
+def speaks_tls(settings: Settings, prefix: str, address: str, *, secure: bool) -> bool:
+    """The same. Raises InvalidSettings where TLS is set up and the address says to speak plainly."""
+    if not secure:
+        for field in (f"{prefix}_ca", f"{prefix}_cert", f"{prefix}_key"):
+            if getattr(settings, field, None) is not None:
+                name, where = settings.told_name(field), settings.told_name(address)
+                told = f"{where} has no {SCHEMES[prefix]} address, so that nothing would be encrypted"
+                raise InvalidSettings(f"{name} is set, but {told}.", fields={name: told})
+    return secure
 
 
 def authorities_of(settings: Settings, field: str) -> Path | None:
