@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from obstore.store import LocalStore
 from tests.engines import etcd_server, redis_server
 from tests.integration.foreign.plain import PlainEtcd
+from tests.s3 import s3_server
 
 from aether.adapters.clock import SystemClock
 from aether.adapters.etcd.json_gateway import JsonGateway
@@ -25,6 +26,7 @@ from aether.adapters.memory.function_logs import MemoryFunctionLogs
 from aether.adapters.objects.code_store import ObjectCodeStore
 from aether.adapters.redis.clients import RedisClients
 from aether.adapters.redis.job_queue import RedisJobQueue
+from aether.adapters.redis.notifications import RedisNotifications
 from aether.adapters.sql.database import open_database, sqlite_url
 from aether.adapters.sql.function_store import SqlFunctionStore
 from aether.adapters.sql.invocation_log import SqlInvocationLog
@@ -32,6 +34,7 @@ from aether.controller.controller import Controller
 from aether.domain.function import Function, Limits, Version
 from aether.gateway.gateway import Gateway, GatewaySettings
 from aether.ports.clock import Clock
+from aether.ports.code_store import CodeStore
 from aether.ports.job_queue import JobQueue
 from aether.ports.registry import Registry
 from aether.ports.vmm import Runtime
@@ -41,7 +44,7 @@ from aether.worker.code_cache import CodeCache
 from aether.worker.host import Host
 from aether.worker.worker import Worker
 
-__all__ = ["etcd_server", "redis_server"]
+__all__ = ["etcd_server", "redis_server", "s3_server"]
 
 NODE = Runtime("node", Path("/none"), ("node",), "handler.js", answers_probes=True)
 CODE = b"code"
@@ -76,6 +79,8 @@ class Ours:
     folder: Path
     stack: AsyncExitStack
     workers: dict[str, Worker] = field(default_factory=dict)
+    code_store: CodeStore | None = None
+    """Instead of a directory."""
     _count: int = 0
 
     async def stores(self) -> tuple[Registry, JobQueue]:
@@ -125,10 +130,18 @@ class Ours:
         self.stack.push_async_callback(vmm.close)
         lease = await registry.lease(name)
         self.stack.push_async_callback(lease.close)
-        code = CodeCache(ObjectCodeStore(LocalStore(self.folder / "store", mkdir=True)), folder / "cache")
+        store = self.code_store or ObjectCodeStore(LocalStore(self.folder / "store", mkdir=True))
+        code = CodeCache(store, folder / "cache")
         code.sweep()
+        clients = RedisClients.open(self.redis_url)
+        self.stack.push_async_callback(clients.aclose)
+        notifications = RedisNotifications(clients)
+        self.stack.push_async_callback(notifications.aclose)
         logs = MemoryFunctionLogs()
-        host = Host(name, "127.0.0.1", vmm, {"node": NODE}, code, lease, logs, clock or SystemClock())
+        clock = clock or SystemClock()
+        host = Host(
+            *(name, "127.0.0.1", vmm, {"node": NODE}, code, lease, logs, clock), notifications=notifications
+        )
         worker = self.workers[name] = Worker(host, registry, jobs, Capacity(lambda: (gib * GIB, gib * GIB)))
         stop = asyncio.Event()
         await self._run(worker.run(stop), stop)
