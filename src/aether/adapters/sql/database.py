@@ -6,19 +6,24 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from aether.adapters.sql import sqlite
 from aether.adapters.sql.errors import translated
-from aether.adapters.sql.migrate import is_current, migrate
+from aether.adapters.sql.migrate import is_current, migrate, revision
 from aether.domain.errors import StoreUnavailable
 
 CONNECTIONS = 5
 """Of SQLite, each a thread: enough for a slow listing not to hold up the rest."""
 WITHIN_S = 10.0
 """A transaction at a server, with all that it waits for; some seconds more until the last has given up."""
+
+
+_migrating_here: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+"""Alembic has one migration at a time in a process: it keeps it in its modules."""
 
 
 def sqlite_url(path: Path) -> str:
@@ -37,13 +42,20 @@ async def open_database(url: str) -> Database:
     database = await connected(url)
     async with AsyncExitStack() as on_failure:
         on_failure.push_async_callback(database.close)
-        async with database.reading() as connection:
-            current = await connection.run_sync(is_current)
-        if not current:
-            async with database.migrating() as connection:
-                await connection.run_sync(migrate)
+        await bring_up_to_date(database)
         on_failure.pop_all()
     return database
+
+
+async def bring_up_to_date(database: Database) -> tuple[str, str]:
+    """The migration that it was at before, '' for none, and the one that it is at. Raises as above."""
+    async with database.reading() as connection:
+        current, before = await connection.run_sync(is_current), await connection.run_sync(revision)
+    if current:
+        return before, before
+    turn = _migrating_here.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    async with turn, database.migrating() as connection:
+        return await connection.run_sync(migrate)
 
 
 async def connected(url: str) -> Database:

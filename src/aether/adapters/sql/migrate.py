@@ -28,10 +28,11 @@ def revision(connection: Connection) -> str:
     return MigrationContext.configure(connection).get_current_revision() or ""
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection) -> tuple[str, str]:
     """Run what is missing, inside the connection's transaction: all of it or nothing, one process at a time.
 
-    Raises DatabaseTooNew, and DatabaseRefused for a server's database that holds another program's tables.
+    The migration before and after. Raises DatabaseTooNew, and DatabaseRefused for a server's database that
+    holds another program's tables.
     """
     if connection.dialect.name == "postgresql":
         from aether.adapters.sql import postgres  # noqa: PLC0415 - its driver is of no use to SQLite
@@ -39,8 +40,10 @@ def migrate(connection: Connection) -> None:
         postgres.lock(connection)
         if not revision(connection):
             _require_no_tables(connection)
+    before = revision(connection)
     if not is_current(connection):
         command.upgrade(_config(connection), "head")
+    return before, revision(connection)
 
 
 def _require_no_tables(connection: Connection) -> None:
