@@ -54,8 +54,9 @@ async def serve(etcd_url: str, redis_url: str, folder: Path, functions: int) -> 
         jobs = RedisJobQueue(clients)
         stack.push_async_callback(jobs.aclose)
         store = SqlFunctionStore(database)
-        for number in range(functions):
-            await store.create(function(number))
+        for each in map(function, range(functions)):
+            await store.create(each)
+            await registry.put_function(each.to_config())
         gateway = Gateway(
             GatewaySettings("127.0.0.1", 0, folder / "api.sock", frozenset({"key"}), timedelta(days=1)),
             registry=registry,

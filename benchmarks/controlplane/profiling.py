@@ -6,6 +6,7 @@ import cProfile
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,6 @@ def profiled(name: str) -> Iterator[None]:
     if not folder:
         yield
         return
-    with cProfile.Profile() as profile:
+    with cProfile.Profile(time.thread_time) as profile:
         yield
     profile.dump_stats(Path(folder) / f"{name}-{os.getpid()}.prof")

@@ -39,14 +39,15 @@ class Capacity:
         self._memory = memory
         self._resident = resident
         self._given: dict[str, int] = {}
+        self._given_bytes = 0
         self._freed = asyncio.Event()
 
     def look(self) -> Room:
         total, available = self._memory()
         resident = self._resident()
-        given = sum(self._given.values())
-        untouched = sum(max(0, size - resident.get(name, 0)) for name, size in self._given.items())
-        free = max(0, min(total - RESERVE - given, available - RESERVE - untouched))
+        given = self._given_bytes
+        touched = sum(min(self._given.get(name, 0), size) for name, size in resident.items())
+        free = max(0, min(total - RESERVE - given, available - RESERVE - (given - touched)))
         slots = free // self._size(SMALLEST_INSTANCE_MIB)
         if self.max_instances:
             slots = min(slots, max(0, self.max_instances - len(self._given)))
@@ -66,10 +67,11 @@ class Capacity:
     def take(self, instance_id: str, memory_mib: int) -> None:
         """From here on it counts."""
         self._given[instance_id] = self._size(memory_mib)
+        self._given_bytes += self._given[instance_id]
 
     def give_back(self, instance_id: str) -> None:
         """Nothing of it is left."""
-        del self._given[instance_id]
+        self._given_bytes -= self._given.pop(instance_id)
         self._freed.set()
 
     async def room_for(self, memory_mib: int, look_again_s: float = 1.0) -> None:

@@ -26,6 +26,9 @@ from aether.worker.start import Start
 
 log = structlog.get_logger()
 
+BUSY_S = 10.0
+"""Called within so long."""
+
 Register = Callable[[Instance], Awaitable[bool]]
 """Shows an instance to gateways; False where it is not to be shown."""
 
@@ -49,6 +52,7 @@ class RunningInstance:
         self._proxy: InstanceProxy | None = None
         self.first_for = ""
         """The request that it is the first instance of, once gateways know of it."""
+        self._adopted = False
         self.left = False
         """Its machine is for the worker's next process."""
         self._drain = Drain(host.clock)
@@ -64,6 +68,14 @@ class RunningInstance:
         signs = self._proxy.signs
         idle_s = signs.idle_s(self._host.clock.monotonic())
         return InstanceLoad(self.job.function_id, signs.in_flight, idle_s, signs.calls)
+
+    @property
+    def busy(self) -> bool:
+        """Requests run, or did a moment ago."""
+        if self._proxy is None or self._drain.asked.is_set():
+            return False
+        signs = self._proxy.signs
+        return signs.calls > 0 and signs.idle_s(self._host.clock.monotonic()) < BUSY_S
 
     def drain(self, within_s: float | None = None) -> None:
         """Refuse new requests, let the running ones end, then stop.
@@ -81,7 +93,7 @@ class RunningInstance:
 
         A start, and an instance that drains already, end.
         """
-        if self.ready:
+        if self.ready or self._adopted:
             self._drain.leave(within_s)
         else:
             self._drain.begin(0)
@@ -111,6 +123,7 @@ class RunningInstance:
 
     async def run_adopted(self, machine: Machine, kept: Kept, registered: Callable[[], None]) -> None:
         """Go on where an earlier process was; `registered` is called when gateways know of it again."""
+        self._adopted = True
 
         async def register(record: Instance) -> bool:
             self._keep(kept.request_id, record)
@@ -148,13 +161,18 @@ class RunningInstance:
             crash_loops=self._crash_loops,
         )
         try:
-            first_port = kept.proxy_port if kept is not None else host.ports.next
+            first_port = kept.proxy_port if kept is not None else host.ports.take()
             async with proxy.listening(host.ip, first_port) as port:
-                host.ports.given(port)
+                if kept is not None or port != first_port:
+                    host.ports.begin_after(port)
                 self._proxy = proxy
                 since = kept.started_at if kept is not None else host.clock.now()
                 record = instance_record(host, self.job, machine, port, since)
                 await serving.run(record, partial(register, record))
+        except asyncio.CancelledError:
+            # This process fails: where there is a next one, it has the machine.
+            serving.stays = host.kept.keeps and bool(self.first_for)
+            raise
         finally:
             self.left = serving.stays
             if not self.left:

@@ -18,15 +18,22 @@ LAST_PORT = 65_535
 
 
 class ProxyPorts:
-    """`next` is where to begin to look for a free port."""
+    """Of one worker, whose instances may look for theirs at once."""
 
     def __init__(self, first: int = FIRST, last: int = LAST) -> None:
         self._first = first
         self._last = last
-        self.next = first
+        self._next = first
 
-    def given(self, port: int) -> None:
-        self.next = port + 1 if self._first <= port < self._last else self._first
+    def take(self) -> int:
+        """Where to begin to look for a free one; each time elsewhere."""
+        port = self._next
+        self.begin_after(port)
+        return port
+
+    def begin_after(self, port: int) -> None:
+        """All up to there are taken."""
+        self._next = port + 1 if self._first <= port < self._last else self._first
 
 
 async def bind(relay: Relay, host: str, first_port: int, tls: TlsSource | None = None) -> int:

@@ -126,8 +126,8 @@ class SimulatedVmm:
     async def _start(
         self, spec: MachineSpec, deadline: Deadline, on_log: OnLog, *, phase: str, prepared: bool
     ) -> Machine:
-        self._forget_ended()
-        if spec.instance_id in self._host.machines:
+        there = self._host.machines.get(spec.instance_id)
+        if there is not None and not there.has_ended:
             raise ValueError(f"{spec.instance_id} runs already")
         behaviour = self._behaviour if isinstance(self._behaviour, Behaviour) else self._behaviour(spec)
         console = self._host.consoles.open(spec.instance_id)
