@@ -43,6 +43,8 @@ class RunningInstance:
         instance_id: str,
         limits: Callable[[], Limits],
         crash_loops: CrashLoops,
+        *,
+        adopted: bool = False,
     ) -> None:
         self.id = instance_id
         self.job = job
@@ -52,7 +54,7 @@ class RunningInstance:
         self._proxy: InstanceProxy | None = None
         self.first_for = ""
         """The request that it is the first instance of, once gateways know of it."""
-        self._adopted = False
+        self._adopted = adopted
         self.left = False
         """Its machine is for the worker's next process."""
         self._drain = Drain(host.clock)
@@ -123,7 +125,6 @@ class RunningInstance:
 
     async def run_adopted(self, machine: Machine, kept: Kept, registered: Callable[[], None]) -> None:
         """Go on where an earlier process was; `registered` is called when gateways know of it again."""
-        self._adopted = True
 
         async def register(record: Instance) -> bool:
             self._keep(kept.request_id, record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Of one instance whose machine is ready. Its environment is with the machine."""
+    """Of one instance whose machine is ready."""
 
     instance_id: str
     job: ProvisionJob
@@ -50,7 +50,6 @@ class KeptInstances:
         """Whole or not at all."""
         if self._directory is None:
             return
-        kept = replace(kept, job=replace(kept.job, env_vars={}, trace_context={}))
         path = self._path(self._directory, kept.instance_id)
         partial = path.with_suffix(".partial")
         try:

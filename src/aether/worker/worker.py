@@ -20,6 +20,7 @@ from aether.worker.capacity import Capacity
 from aether.worker.crash_loops import CrashLoops
 from aether.worker.failed_starts import FailedStarts
 from aether.worker.foreign_code import ForeignCode
+from aether.worker.handing_over import HandingOver
 from aether.worker.hearing import Hearing
 from aether.worker.heartbeat import Shown, worker_record
 from aether.worker.host import Host
@@ -49,6 +50,7 @@ class Worker:
     ) -> None:
         self._host = host
         self._registry = registry
+        self._jobs = jobs
         self._capacity = capacity
         self._instances: dict[str, RunningInstance] = {}
         self._telling = Telling(host.lease, self.record)
@@ -174,6 +176,13 @@ class Worker:
         async with side_by_side(self.heard.wished_away.wait(), _value(self.heard.rival)) as either:
             await one_ended(*either)
         log.info("draining")
+        self._close()
+        busy = {i.job.function_id: i.job for i in self._instances.values() if i.busy}
+        for instance in self._instances.values():
+            if instance.job.function_id not in busy:
+                instance.drain()
+        if busy:
+            await HandingOver(self.id, self._registry, self._jobs).run(busy)
         self.drain()
 
     def _close(self) -> None:
@@ -188,8 +197,11 @@ class Worker:
         view = await self._registry.view()
         self.heard.viewed(view)
         shown = []
-        for one in await Adopting(self._host, self.heard.functions, view.entries).all():
-            instance = self._instance(one.kept.job, one.kept.instance_id)
+        adopted = await Adopting(self._host, self.heard.functions, view.entries).all()
+        if self.shown.restarting:
+            return  # asked to stop meanwhile: they are the next process's
+        for one in adopted:
+            instance = self._instance(one.kept.job, one.kept.instance_id, adopted=True)
             self._capacity.take(instance.id, one.kept.job.memory_mb)
             self._host.code.adopt(instance.job, instance.id, one.machine.spec.code)
             registered = asyncio.Event()
@@ -215,13 +227,14 @@ class Worker:
         life = instance.run(part, self._starts)
         self._group.create_task(self._live(instance, life, part), name=f"instance {instance_id}")
 
-    def _instance(self, job: ProvisionJob, instance_id: str) -> RunningInstance:
+    def _instance(self, job: ProvisionJob, instance_id: str, *, adopted: bool = False) -> RunningInstance:
         instance = RunningInstance(
             self._host,
             job,
             instance_id,
             lambda: self.heard.functions.limits(job.function_id),
             self._crash_loops,
+            adopted=adopted,
         )
         self._instances[instance_id] = instance
         return instance

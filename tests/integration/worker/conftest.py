@@ -1,4 +1,4 @@
-"""Workers as processes of their own are, over real etcd and Redis, and simulated machines that outlive them."""
+"""Workers as they are on hosts of their own: real etcd and Redis, simulated machines that outlive them."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.integration.worker.conftest import LEASE_S, Cluster, call
+from tests.integration.worker.conftest import Cluster, call
 
-from aether.ports.registry import instance_key, worker_key
+from aether.ports.registry import instance_key
 
 
 async def test_an_etcd_that_lost_everything_costs_no_instance(cluster: Cluster):
