@@ -50,11 +50,11 @@ class UpOptions:
     log_level: Literal["debug", "info", "warning", "error"] | None = None
     """Least severe message that is written to stderr. Default: info"""
 
-    def settings(self) -> Settings:
-        """These on top of environment, `.env` and defaults. Raises InvalidSettings."""
+    def settings(self, **more: object) -> Settings:
+        """These, and a command's own, on top of environment, `.env` and defaults. Raises InvalidSettings."""
         from aether.cli.settings import load_settings  # noqa: PLC0415 - pydantic is slow to import
 
-        return load_settings(**asdict(self))
+        return load_settings(**asdict(self), **more)
 
 
 NOTHING_GIVEN = UpOptions()

@@ -30,7 +30,7 @@ from aether.gateway.silence import Silence
 from aether.gateway.telling import Telling
 from aether.gateway.tls import Certificate
 from aether.gateway.worker_reach import WorkerReach
-from aether.http import Limits, MutualTls, Neighbours, Relay, Upstream
+from aether.http import Limits, MutualTls, Neighbours, Relay, Seat, Upstream
 from aether.ports.clock import Clock
 from aether.ports.function_store import FunctionStore
 from aether.ports.invocation_log import InvocationLog
@@ -76,6 +76,8 @@ class GatewaySettings:
     """Instances' proxies that want it get it."""
     hop_tls: MutualTls | None = None
     """For connections to proxies that speak TLS."""
+    seat: Seat | None = None
+    """It listens with other processes, on a port that is bound already."""
 
 
 class Gateway:
@@ -121,6 +123,11 @@ class Gateway:
         """Why this gateway should get no traffic; empty when it should."""
         if self.stopping.is_set():
             return "it is stopping"
+        if not self.routes.loaded.is_set():
+            return "it does not know yet what there is"
+        if self._neighbours is None:
+            # Other gateways have the same workers: a balancer is not to lose all of them for one reason.
+            return ""
         if not self.routes.workers:
             return "no worker is there"
         return "every worker drains" if all(w.draining for w in self.routes.workers.values()) else ""
@@ -155,7 +162,8 @@ class Gateway:
             reach=reach,
             cluster_key=self._settings.cluster_key,
         )
-        listening = _listen(self._settings.host, self._settings.port)
+        seat = self._settings.seat
+        listening = seat.listening if seat else _listen(self._settings.host, self._settings.port)
         relay = Relay(
             edge,
             replace(
@@ -170,6 +178,7 @@ class Gateway:
             trusts=self._trusts,
             neighbours=self._neighbours,
             tls=self._hop_tls.context if self._hop_tls else None,
+            seat=seat,
         )
         # An instance that drains ends when its last connection does.
         self.routes.on_leaving = lambda i: relay.forget(upstream_of(i))

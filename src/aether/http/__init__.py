@@ -21,6 +21,7 @@ from aether.http.messages import (
 from aether.http.mutual_tls import BadCredentials, MutualTls, Side
 from aether.http.neighbours import Neighbours
 from aether.http.pool import TlsSource
+from aether.http.port_share import PortShare, Seat
 from aether.http.reachability import LOST, is_unreachable
 from aether.http.relay import Relay
 from aether.http.request import Request
@@ -39,8 +40,10 @@ __all__ = [
     "Neighbours",
     "Outcome",
     "Phase",
+    "PortShare",
     "Relay",
     "Request",
+    "Seat",
     "Side",
     "TlsSource",
     "Undelivered",

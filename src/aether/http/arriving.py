@@ -7,9 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from aether.http.client import ClientConnection
+from aether.http.port_share import Seat
 
 _AT_ONCE = 64
 """Connections taken in one turn of the loop: others have work in it too."""
+_FOR_OTHERS_S = 0.002
+"""How long a process that has more connections than others leaves a new one to them."""
 _OUT_OF_DESCRIPTORS_S = 1.0
 """Until another try when the process can't have any more."""
 
@@ -42,11 +45,11 @@ class Arrival:
         self._taken.close()
 
 
-class TlsListener:
+class Acceptor:
     """Accepts by itself, so that a connection is known from its first moment on.
 
-    The event loop's own servers tell of one only when its handshake is done; nothing would bound those that
-    never get there.
+    The event loop's own servers tell of one only when its TLS handshake is done; nothing would bound those
+    that never get there. And they take all that wait at once: on a shared socket others are to get some.
     """
 
     def __init__(
@@ -54,7 +57,11 @@ class TlsListener:
         listening: socket.socket,
         made: Callable[[socket.socket], Arrival],
         arrived: Callable[[Arrival], None],
+        seat: Seat | None = None,
     ) -> None:
+        self._seat = seat
+        self._at_once = _AT_ONCE if seat is None else 1
+        self._left_to_others = False
         self._listening = listening
         self._made = made
         self._arrived = arrived
@@ -68,7 +75,13 @@ class TlsListener:
         self._loop.add_reader(self._listening, self._accept)
 
     def _accept(self) -> None:
-        for _ in range(_AT_ONCE):
+        if self._seat is not None and not self._left_to_others and not self._seat.is_my_turn():
+            self._left_to_others = True
+            self._loop.remove_reader(self._listening)
+            self._again = self._loop.call_later(_FOR_OTHERS_S, self._listen)
+            return
+        self._left_to_others = False
+        for _ in range(self._at_once):
             try:
                 taken, _address = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -84,7 +97,9 @@ class TlsListener:
         if self._again is not None:
             self._again.cancel()
         self._loop.remove_reader(self._listening)
-        late = [self._made(taken) for taken in the_last(self._listening)]
+        late = []
+        if self._seat is None or self._seat.all_end:
+            late = [self._made(taken) for taken in the_last(self._listening)]
         self._listening.close()
         return late
 

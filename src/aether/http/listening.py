@@ -7,14 +7,13 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from aether.http.arriving import Arrival, TlsListener, the_last
+from aether.http.arriving import Acceptor, Arrival, the_last
 from aether.http.client import ClientConnection
 from aether.http.limits import Limits
 from aether.http.messages import Upstream
 from aether.http.neighbours import Neighbours
 from aether.http.pool import TlsSource
-
-_BACKLOG = 1024
+from aether.http.port_share import BACKLOG, Seat
 
 
 class Listening:
@@ -29,14 +28,16 @@ class Listening:
         arrived: Callable[[Arrival], None],
         limits: Limits,
         neighbours: Neighbours,
+        seat: Seat | None = None,
     ) -> None:
+        self._seat = seat
         self._made = made
         self._arrived = arrived
         self._limits = limits
         self._neighbours = neighbours
         self._addresses: list[Upstream] = []
         self._servers: list[asyncio.Server] = []
-        self._with_tls: list[TlsListener] = []
+        self._acceptors: list[Acceptor] = []
 
     async def open(
         self,
@@ -48,15 +49,16 @@ class Listening:
         tls: TlsSource | None,
     ) -> tuple[str, int] | str:
         """As `Relay.listen`."""
-        if tls is not None:
-            return self._open_tls(sock or _bound(host or "", port), tls)
+        seat = self._seat if self._seat is not None and sock is self._seat.listening else None
+        if tls is not None or seat is not None:
+            return self._accept(sock or _bound(host or "", port), tls, seat)
         loop = asyncio.get_running_loop()
         if path is not None:
-            server = await loop.create_unix_server(self._made, path, backlog=_BACKLOG)
+            server = await loop.create_unix_server(self._made, path, backlog=BACKLOG)
         elif sock is not None:
-            server = await loop.create_server(self._made, sock=sock, backlog=_BACKLOG)
+            server = await loop.create_server(self._made, sock=sock, backlog=BACKLOG)
         else:
-            server = await loop.create_server(self._made, host, port, backlog=_BACKLOG)
+            server = await loop.create_server(self._made, host, port, backlog=BACKLOG)
         self._servers.append(server)
         name = server.sockets[0].getsockname()
         if isinstance(name, str):
@@ -64,8 +66,10 @@ class Listening:
         self._known_as(Upstream(name[0], name[1]))
         return name[0], name[1]
 
-    def _open_tls(self, listening: socket.socket, tls: TlsSource) -> tuple[str, int]:
+    def _accept(self, listening: socket.socket, tls: TlsSource | None, seat: Seat | None) -> tuple[str, int]:
         def arrived(taken: socket.socket) -> Arrival:
+            if tls is None:
+                return Arrival(taken, self._made, {})
             options: dict[str, Any] = {
                 "ssl": tls(),
                 "ssl_handshake_timeout": self._limits.head_timeout_s,
@@ -73,9 +77,11 @@ class Listening:
             }
             return Arrival(taken, self._made, options)
 
-        self._with_tls.append(TlsListener(listening, arrived, self._arrived))
+        if seat is not None:
+            seat.sit_down()
+        self._acceptors.append(Acceptor(listening, arrived, self._arrived, seat))
         name = listening.getsockname()
-        self._known_as(Upstream(name[0], name[1], tls=True))
+        self._known_as(Upstream(name[0], name[1], tls=tls is not None))
         return name[0], name[1]
 
     def _known_as(self, address: Upstream) -> None:
@@ -89,10 +95,10 @@ class Listening:
         Closing a listener resets them, for no fault of their clients, who may have sent a request by now.
         """
         late = [Arrival(taken, self._made, {}) for server in self._servers for taken in _closed(server)]
-        for listener in self._with_tls:
-            late += listener.close()
+        for acceptor in self._acceptors:
+            late += acceptor.close()
         self._servers.clear()
-        self._with_tls.clear()
+        self._acceptors.clear()
         for address in self._addresses:
             self._neighbours.remove(address)
         self._addresses.clear()
@@ -101,7 +107,7 @@ class Listening:
 
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 def _closed(server: asyncio.Server) -> list[socket.socket]:

@@ -16,6 +16,7 @@ from aether.http.listening import Listening
 from aether.http.messages import FailureKind, Outcome, Phase, Upstream
 from aether.http.neighbours import Neighbours
 from aether.http.pool import Pool, TlsSource
+from aether.http.port_share import Seat
 from aether.http.reachability import Reachability
 from aether.http.supervisor import Supervisor, report
 from aether.http.tunnel import Tunnel
@@ -34,7 +35,7 @@ class Relay:
     `edge` says that clients are outside: X-Forwarded-For is appended to, -Proto and -Host are set. Where
     `trusts` says of a client's address that it is a front proxy of ours, its -Proto and -Host are kept.
     Relays with the same `neighbours` reach each other within the process. `tls` is for upstreams that want
-    it.
+    it. With a `seat` it shares its port, and the limits of connections, with other processes.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Relay:
         trusts: Callable[[str], bool] = lambda _host: False,
         neighbours: Neighbours | None = None,
         tls: TlsSource | None = None,
+        seat: Seat | None = None,
     ) -> None:
         self.handler = handler
         self.limits = limits or Limits()
@@ -64,13 +66,13 @@ class Relay:
         silence_s = self.limits.client_silence_s
         self._reachability = None if silence_s is None else Reachability(self.watch, silence_s)
         made = partial(ClientConnection, self)
-        self._listening = Listening(made, self._arrived, self.limits, neighbours or Neighbours())
+        self._listening = Listening(made, self._arrived, self.limits, neighbours or Neighbours(), seat)
         self._arriving: set[Arrival] = set()
         self._unwelcome = 0
         """Those among them that are too many, and go through their handshake to be told so."""
         self._clients: set[ClientConnection] = set()
         self._tunnels: set[Tunnel] = set()
-        self._census = Census(self.limits.max_connections, self.limits.max_connections_per_client)
+        self._census = Census(self.limits.max_connections, self.limits.max_connections_per_client, seat)
         self._empty = asyncio.Event()
         self._empty.set()
 

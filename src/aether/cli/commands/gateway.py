@@ -12,6 +12,7 @@ def gateway(
     options: UpOptions = NOTHING_GIVEN,
     with_controller: bool = False,
     wait_for_stores: bool = False,
+    processes: int | None = None,
 ) -> int:
     """Run a gateway: it takes requests, starts instances on workers, and serves the API.
 
@@ -23,7 +24,7 @@ def gateway(
 
     ```
     aether gateway --with-controller
-    aether gateway --host 0.0.0.0 --port 8080 --wait-for-stores
+    aether gateway --host 0.0.0.0 --port 8080 --wait-for-stores --processes 4
     ```
 
     Parameters
@@ -32,11 +33,17 @@ def gateway(
         Let it scale functions as well, while it is the elected one of those that may.
     wait_for_stores
         Try stores that can't be reached again until they are there, instead of ending.
+    processes
+        So many processes on the one port, up to one a processor. Default: 1
     """
     from aether.cli.roles.gateway_role import GatewayRole  # noqa: PLC0415 - imports the platform
     from aether.cli.roles.serving import serve  # noqa: PLC0415 - as above
 
-    settings = options.settings()
+    settings = options.settings(processes=processes)
+    if settings.processes > 1:
+        from aether.cli.roles.gateway_processes import serve_in_processes  # noqa: PLC0415 - as above
+
+        return serve_in_processes(settings, with_controller=with_controller, wait=wait_for_stores)
 
     async def live(stop: asyncio.Event, hurry: asyncio.Event) -> None:
         role = GatewayRole(settings, with_controller=with_controller)

@@ -17,9 +17,10 @@ from aether.cli.stores.opened import Stores
 from aether.gateway.api import ApiDependencies, create_api
 from aether.gateway.api.status_views import StoreHealth
 from aether.gateway.gateway import Gateway, GatewaySettings
+from aether.gateway.metrics_of_all import MetricsOfAll
 from aether.gateway.routes import RouteTable
 from aether.gateway.settled import SettledRegistry
-from aether.http import Neighbours, Side
+from aether.http import Neighbours, Seat, Side
 from aether.ports.registry import Entry
 from aether.ports.vmm import Runtime
 
@@ -34,6 +35,10 @@ class Around:
     look_at_stores: Callable[[], Awaitable[Sequence[StoreHealth]]]
     vmm: str = ""
     accel: str = ""
+    together: MetricsOfAll | None = None
+    """Where this process is one of several."""
+    work: str | None = None
+    """Its own folder for work then: it is swept at the start."""
 
 
 def keys_of(settings: Settings) -> frozenset[str]:
@@ -41,8 +46,22 @@ def keys_of(settings: Settings) -> frozenset[str]:
     return frozenset({settings.api_key.get_secret_value() or api_key(settings.data_dir)})
 
 
+def folders_of(settings: Settings, seat: Seat | None = None) -> list[Path]:
+    """For sockets, beside those of a worker; of several processes each has one, that of `seat` first."""
+    folder = settings.sockets / "gateway"
+    if settings.processes == 1:
+        return [folder]
+    first = 0 if seat is None else seat.index
+    indexes = sorted(range(settings.processes), key=lambda index: index != first)
+    return [folder / str(index) for index in indexes]
+
+
 def make_gateway(
-    settings: Settings, stores: Stores, sockets: Path, neighbours: Neighbours | None = None
+    settings: Settings,
+    stores: Stores,
+    sockets: Path,
+    neighbours: Neighbours | None = None,
+    seat: Seat | None = None,
 ) -> Gateway:
     """`sockets` is a directory of this process. Raises InvalidSettings."""
     return Gateway(
@@ -60,6 +79,7 @@ def make_gateway(
             stop_pause_s=settings.stop_pause_s,
             cluster_key=next(iter(cluster_keys(settings)), ""),
             hop_tls=hop_tls(settings, Side.CLIENT),
+            seat=seat,
         ),
         registry=stores.registry,
         jobs=stores.jobs,
@@ -81,7 +101,7 @@ def make_api(settings: Settings, stores: Stores, gateway: Gateway, around: Aroun
             notifications=stores.notifications,
             clock=stores.clock,
             runtimes=around.runtimes,
-            work_dir=settings.data_dir / "work",
+            work_dir=settings.data_dir / "work" / (around.work or ""),
             api_keys=keys_of(settings) if settings.auth == "on" else None,
             rollout=lambda function: gateway.activator.rollout(function.to_config()),
             start=lambda function: gateway.activator.start_newest(function.to_config()),
@@ -89,6 +109,7 @@ def make_api(settings: Settings, stores: Stores, gateway: Gateway, around: Aroun
             not_ready=gateway.not_ready,
             stopping=gateway.stopping,
             metrics=gateway.metrics.registry,
+            metrics_of_all=around.together,
             look_at_stores=around.look_at_stores,
             last_known=lambda: _known(gateway.routes),
             vmm=around.vmm,

@@ -7,7 +7,8 @@ import asyncio
 from aether.cli.announcing import announce, reason
 from aether.cli.collection import settle
 from aether.cli.data_dir import socket_directory
-from aether.cli.roles.gateway import Around, make_api, make_gateway
+from aether.cli.processes import tell_ready
+from aether.cli.roles.gateway import Around, folders_of, make_api, make_gateway
 from aether.cli.roles.runtimes import SeenRuntimes
 from aether.cli.roles.scaling import look_out, scale_with
 from aether.cli.settings import Settings
@@ -15,22 +16,26 @@ from aether.cli.stores.health import look_at
 from aether.cli.stores.opened import Stores
 from aether.cli.stores.shared import Opened, open_gateway_stores
 from aether.gateway.gateway import Gateway
+from aether.gateway.metrics_of_all import MetricsOfAll
+from aether.http import Seat
 
 
 class GatewayRole:
     """`run` is its whole life."""
 
-    def __init__(self, settings: Settings, *, with_controller: bool) -> None:
-        """`with_controller`: it may be elected to scale as well."""
+    def __init__(self, settings: Settings, *, with_controller: bool, seat: Seat | None = None) -> None:
+        """`with_controller`: it may be elected to scale as well. `seat`: it is one of several processes."""
         self._settings = settings
+        self._seat = seat
         self._with_controller = with_controller
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, *, wait: bool) -> None:
         """Raises StoreFailed, StoppedBefore, Refused."""
         async with open_gateway_stores(self._settings, stop, wait=wait) as opened:
             # Beside those of a worker, which may have the same directory.
-            with socket_directory(self._settings.sockets / "gateway") as sockets:
-                gateway = make_gateway(self._settings, opened.stores, sockets)
+            folders = folders_of(self._settings, self._seat)
+            with socket_directory(folders[0]):
+                gateway = make_gateway(self._settings, opened.stores, folders[0], seat=self._seat)
                 try:
                     await self._run(opened, gateway, stop, hurry)
                 except ExceptionGroup as group:
@@ -40,7 +45,10 @@ class GatewayRole:
         self, opened: Opened[Stores], gateway: Gateway, stop: asyncio.Event, hurry: asyncio.Event
     ) -> None:
         stores = opened.stores
+        folders = folders_of(self._settings, self._seat)
         around = Around(
+            together=MetricsOfAll(gateway.metrics.registry, folders) if self._seat else None,
+            work=None if self._seat is None else str(self._seat.index),
             runtimes=SeenRuntimes(gateway.routes.workers),
             look_at_stores=lambda: look_at(opened.probes),
         )
@@ -56,4 +64,7 @@ class GatewayRole:
 
     def _ready(self, address: tuple[str, int]) -> None:
         settle()
+        if self._seat is not None:
+            tell_ready()
+            return
         announce(self._settings, "Aether's gateway", address)

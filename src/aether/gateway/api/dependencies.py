@@ -15,6 +15,7 @@ from aether.domain.function import Function
 from aether.domain.rollout import Rollout
 from aether.gateway.api.changes import FunctionChanges
 from aether.gateway.api.status_views import StoreHealth
+from aether.gateway.metrics_of_all import MetricsOfAll
 from aether.images.archive import ArchiveLimits
 from aether.ports.clock import Clock
 from aether.ports.code_store import CodeStore
@@ -72,6 +73,8 @@ class ApiDependencies:
     last_known: Callable[[], Iterable[Entry]] = _nothing
     """What the registry last said, for when it is away."""
     metrics: CollectorRegistry
+    metrics_of_all: MetricsOfAll | None = None
+    """Where this process is one of several."""
     vmm: str = ""
     accel: str = ""
     max_archive_bytes: int = 256 << 20

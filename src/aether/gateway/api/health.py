@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -38,6 +40,10 @@ async def readyz(deps: Deps) -> HealthView:
     response_class=Response,
     responses=problems() | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-async def metrics(deps: Deps) -> Response:
+async def metrics(deps: Deps, own: Annotated[bool, Query(include_in_schema=False)] = False) -> Response:
     """In Prometheus' text format; open on loopback, with a key elsewhere."""
+    if deps.metrics_of_all is not None:
+        if own:
+            return Response(deps.metrics_of_all.own(), media_type="application/json")
+        return Response(await deps.metrics_of_all.text(), media_type=CONTENT_TYPE_LATEST)
     return Response(generate_latest(deps.metrics), media_type=CONTENT_TYPE_LATEST)
