@@ -8,6 +8,7 @@ an order of the function's own.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
@@ -18,9 +19,9 @@ from aether.gateway.routes import RouteTable
 from aether.ports.clock import Clock
 
 TOLD_WITHIN_S = 0.15
-"""By then others have told of a burst that came to them as well: records are put at once, and watched."""
-SAME_BURST_S = 2.0
-"""Who waits is looked at every second; after a longer pause it is another burst."""
+"""By then others have told what they have asked for: records are put at once, and watched."""
+STILL_S = 2.0
+"""Who waits is looked at every second: what was not wanted for longer is wanted anew."""
 
 
 class Others:
@@ -43,8 +44,8 @@ class Others:
         self._changed = changed
         self._room_wanted = room_wanted
         self.told = Gateways(own_id)
-        self._bursts: dict[str, tuple[float, float]] = {}
-        """When requests began to wait for a function, and when that was last so."""
+        self._more: dict[str, tuple[float, float]] = {}
+        """Since when more than this gateway's share is wanted of a function, and when last."""
         routes.on_gateway = self._heard
         routes.on_gateway_gone = self._gone
 
@@ -62,29 +63,29 @@ class Others:
         """Whether it is this gateway that does what one has to do for a function."""
         return self._order(function_id)[0] == self._own_id
 
-    def share(self, function_id: str, most: int) -> int | None:
-        """How many of `most` may be asked for here; None for all that are left.
+    def allowed(self, function_id: str, wanted: int, *, most: int) -> int:
+        """How many of the `wanted` instances may be on their way for this gateway, of `most` for all.
 
-        Only for the first moments of a burst: then others have told how many they have asked for.
+        Its share at once, and what others leave of theirs after they have had the time to tell.
         """
-        now_s = self._clock.monotonic()
-        began_s, last_s = self._bursts.get(function_id, (now_s, now_s))
-        fresh = now_s - last_s >= SAME_BURST_S or function_id not in self._bursts
-        began_s = now_s if fresh else began_s
-        self._bursts[function_id] = began_s, now_s
-        if now_s - began_s >= TOLD_WITHIN_S:
-            return None
         order = self._order(function_id)
-        if len(order) == 1:
-            return None
-        if fresh:
+        each, left = divmod(max(0, most), len(order))
+        share = each + (order.index(self._own_id) < left)
+        if wanted <= share:
+            return wanted
+        now_s = self._clock.monotonic()
+        since_s, last_s = self._more.pop(function_id, (now_s, -math.inf))
+        if now_s - last_s >= STILL_S:
+            since_s = now_s
             asyncio.get_running_loop().call_later(TOLD_WITHIN_S, self._changed, function_id)
-        each, left = divmod(most, len(order))
-        return each + (order.index(self._own_id) < left)
+        if now_s - since_s >= TOLD_WITHIN_S:
+            return wanted
+        self._more[function_id] = since_s, now_s
+        return share
 
     def forget(self, function_id: str) -> None:
         """The function is there no more."""
-        self._bursts.pop(function_id, None)
+        self._more.pop(function_id, None)
 
     def _order(self, function_id: str) -> list[str]:
         """All gateways, this one too, as every one of them orders them for that function."""

@@ -147,11 +147,9 @@ class Provisioner:
             carefully=carefully,
             elsewhere=elsewhere,
         )
+        most = most_starts(function.limits, ready=ready, carefully=carefully)
         if missing:
-            share = self.others.share(
-                function.id, most_starts(function.limits, ready=ready, carefully=carefully)
-            )
-            missing = missing if share is None else max(0, min(missing, share - starting))
+            missing = max(0, self.others.allowed(function.id, starting + missing, most=most) - starting)
         return missing
 
     def start(self, function: FunctionConfig, count: int) -> bool:

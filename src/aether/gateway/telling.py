@@ -19,8 +19,8 @@ from aether.ports.registry import Lease, Registry
 log = structlog.get_logger()
 
 EVERY_S = 1.0
-AT_ONCE_S = 0.02
-"""News that come so close together are told together: a burst is one record, not one a request."""
+APART_S = 0.02
+"""The first news after a quiet time are told at once, and what follows is told together after so long."""
 EACH_S = 0.0005
 """And so much later for each function that there is something to say of: long records cost every reader."""
 RETRY_S = 0.5
@@ -62,6 +62,7 @@ class Telling:
             while True:
                 self._news.clear()
                 asks = self._asks().bounded()
+                next_s = self._clock.monotonic() + APART_S + EACH_S * asks.size
                 try:
                     await lease.put_gateway(self._record(asks))
                 except StoreUnavailable as error:
@@ -69,7 +70,7 @@ class Telling:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(EVERY_S):
                         await self._news.wait()
-                        await asyncio.sleep(AT_ONCE_S + EACH_S * asks.size)
+                        await asyncio.sleep(max(0.0, next_s - self._clock.monotonic()))
         finally:
             # What can't be taken back now runs out by itself.
             with suppress(TimeoutError):

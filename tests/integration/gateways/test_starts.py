@@ -39,16 +39,12 @@ async def test_a_burst_starts_no_more_at_a_time_than_may_be(two):
     cluster, members = two
     limits = {"max_starts_in_flight": 2, "max_concurrency": 4, "target_concurrency": 4}
     function_id = await cluster.deploy(members[0], "hello", env_vars={"BEHAVE": "slow"}, **limits)
-    routes, most = members[0].gateway.routes, 0
-
-    def count(*_: object) -> None:
-        nonlocal most
-        most = max(most, sum(worker.starting.get(function_id, 0) for worker in routes.workers.values()))
-
+    most = 0
     calls = asyncio.ensure_future(burst(members, "hello", each=10))
     while not calls.done():
-        count()
-        await asyncio.sleep(0.01)
+        there = {i.instance_id for member in members for i in member.instances(function_id)}
+        most = max(most, cluster.booted[function_id] - len(there))
+        await asyncio.sleep(0.005)
     await calls
     assert most == 2
 
@@ -72,7 +68,8 @@ async def test_controller_by_itself_and_gateways_start_what_is_needed_once(both:
     await both.until(lone.scaling.leads)
     members = await both.gateways(2, with_controller=False, beside=1)
     function_id = await both.deploy(members[0], "hello", env_vars={"BEHAVE": "slow"}, min_instances=2)
-    await both.until(lambda: both.booted[function_id])
+    others = [member.gateway.activator.others for member in members]
+    await both.until(lambda: all(each.starting(function_id, 2) == 2 for each in others))
     await burst(members, "hello", each=2)
     await both.until(lambda: len(members[1].instances(function_id)) == 2)
     assert both.booted[function_id] == 2
