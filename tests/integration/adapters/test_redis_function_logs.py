@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.engines import RedisServer, running
+from tests.proxies import network
 
 from aether.adapters.redis.clients import RedisClients
 from aether.adapters.redis.function_logs import RedisFunctionLogs
@@ -47,6 +48,28 @@ async def test_any_process_shows_and_follows_what_others_print(opened):
     assert await gateway.tail("fn-1", 10) == [a_line(1), a_line(2)]
     await gateway.remove("fn-1")
     assert await worker.tail("fn-1", 10) == []
+
+
+async def test_no_line_is_missing_between_a_tail_and_what_is_followed(opened, redis_server):
+    """However late the follower gets through."""
+    worker, _ = await opened()
+    async with (
+        network(redis_server.port) as net,
+        aclosing(RedisClients.open(redis_server.url)) as quick,
+        aclosing(RedisClients.open(f"127.0.0.1:{net.port}")) as slow,
+        aclosing(RedisFunctionLogs(RedisClients(quick.commands, slow.waiting))) as gateway,
+    ):
+        worker.append(a_line(1))
+        await worker.tail("fn-1", 1)
+        net.flows.clear()
+        async with aclosing(gateway.follow("fn-1")) as lines:
+            tailing = asyncio.ensure_future(gateway.tail("fn-1", 9))
+            await asyncio.wait({tailing}, timeout=0.1)
+            worker.append(a_line(2))
+            await worker.tail("fn-1", 1)
+            net.flows.set()
+            if a_line(2) not in await tailing:
+                assert await anext(lines) == a_line(2)
 
 
 async def test_lines_of_a_function_are_bounded_in_number(opened):
@@ -121,8 +144,10 @@ async def test_dead_redis_costs_lines_and_nothing_else(opened):
         logs.append(a_line(0))
         assert await logs.tail("fn-1", 9) == [a_line(0)]
         async with aclosing(logs.follow("fn-1")) as lines:
+            logs.append(a_line(1))
+            assert await anext(lines) == a_line(1)
             server.kill()
-            for number in range(1, 1_000):
+            for number in range(2, 1_000):
                 logs.append(a_line(number))
             with pytest.raises(StoreUnavailable):
                 await logs.tail("fn-1", 9)
@@ -134,6 +159,34 @@ async def test_dead_redis_costs_lines_and_nothing_else(opened):
         assert kept[0] == a_line(0)
         assert len(kept) - 1 + logs.dropped == 999
         assert logs.dropped > 0
+
+
+async def test_lines_of_a_function_that_is_removed_while_redis_is_away_do_not_come_back(opened):
+    with running(RedisServer) as server:
+        logs, redis = await opened(server.url)
+        logs.append(a_line(1))
+        await logs.tail("fn-1", 1)
+        server.kill()
+        logs.append(a_line(2))
+        logs.append(a_line(3, "fn-2"))
+        await logs.remove("fn-1")
+        server.start()
+        async with aclosing(logs.follow("fn-2")):
+            await redis.delete("aether:logs:fn-1")
+            while not await redis.exists("aether:logs:fn-2"):
+                await asyncio.sleep(0.01)
+        assert await logs.tail("fn-1", 9) == []
+
+
+async def test_ending_does_not_wait_for_a_redis_that_is_away(opened):
+    with running(RedisServer) as server:
+        async with aclosing(RedisClients.open(server.url)) as clients:
+            logs = RedisFunctionLogs(clients)
+            server.pause()
+            logs.append(a_line(1))
+            async with asyncio.timeout(3):
+                await logs.aclose()
+            server.resume()
 
 
 async def test_flushed_redis_goes_on_from_nothing(opened):

@@ -11,7 +11,7 @@ class Bell:
     """For some queues. A wait that is cut or cancelled has changed nothing: there is nothing to lose."""
 
     def __init__(self, clients: RedisClients, queues: tuple[str, ...]) -> None:
-        self._clients = clients
+        self._pipes = {queue: clients.another_pipe() for queue in queues}
         self._waits: dict[str, asyncio.Task[None] | None] = dict.fromkeys(queues)
 
     async def wait(self, only_own_for_s: float | None = None) -> None:
@@ -31,6 +31,8 @@ class Bell:
         for wait in waits:
             wait.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
+        for pipe in self._pipes.values():
+            await pipe.aclose()
 
     def _wait_on(self, queue: str) -> asyncio.Task[None]:
         """One that nobody needed any more is still under way, and serves the next."""
@@ -43,7 +45,7 @@ class Bell:
     async def _until_there_is(self, queue: str) -> None:
         async with answering("wait for jobs", WAIT_S + ANSWER_WITHIN_S):
             # From the end that is taken from, to where it was.
-            await self._clients.waiting.blmove(queue, queue, WAIT_S, "RIGHT", "RIGHT")
+            await self._pipes[queue].call("BLMOVE", queue, queue, "RIGHT", "RIGHT", WAIT_S)
 
 
 def _seen(wait: asyncio.Task[None]) -> None:

@@ -13,6 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
+from aether.adapters.redis.pipe import Pipe
 from aether.domain.errors import StoreUnavailable
 
 CONNECT_WITHIN_S = 2.0
@@ -32,6 +33,8 @@ class RedisClients:
     commands: Redis
     waiting: Redis
     """For what waits: as many connections as there are waits."""
+    pipe: Pipe
+    """For what there is much of, and that Redis answers at once."""
 
     @classmethod
     def open(cls, url: str, **more: Any) -> RedisClients:
@@ -57,9 +60,14 @@ class RedisClients:
             **how,
         )
         waiting = ConnectionPool.from_url(url, **how)
-        return cls(Redis(connection_pool=commands), Redis(connection_pool=waiting))
+        return cls(Redis(connection_pool=commands), Redis(connection_pool=waiting), Pipe(waiting))
+
+    def another_pipe(self) -> Pipe:
+        """For one that makes Redis wait; who asked for it closes it."""
+        return Pipe(self.waiting.connection_pool)
 
     async def aclose(self) -> None:
+        await self.pipe.aclose()
         for client in (self.commands, self.waiting):
             await client.aclose()
             await client.connection_pool.disconnect()

@@ -44,7 +44,8 @@ class RedisFunctionLogs:
         self._scripts = Scripts(clients)
         self._follow_buffer = follow_buffer
         self._writer = LogWriter(clients, bounds)
-        self._followers: set[Reading[LogRecord]] = set()
+        self._followers: dict[Reading[LogRecord], str] = {}
+        """And the functions that they follow."""
 
     @property
     def dropped(self) -> int:
@@ -57,8 +58,13 @@ class RedisFunctionLogs:
     async def tail(
         self, function_id: str, limit: int, since: datetime | None = None, call_id: str | None = None
     ) -> list[LogRecord]:
-        """Raises StoreUnavailable."""
+        """Raises StoreUnavailable.
+
+        Who began to follow before has every line from the end of this on, whichever process wrote it.
+        """
         await self._written()
+        for follower in [one for one, followed in self._followers.items() if followed == function_id]:
+            await follower.until_open()
         found: list[LogRecord] = []
         before = "+"
         while len(found) < limit:
@@ -76,7 +82,7 @@ class RedisFunctionLogs:
 
     def follow(self, function_id: str) -> Feed[LogRecord]:
         follower = _Follower(self._clients, self._writer, function_id, self._follow_buffer, self._closed)
-        self._followers.add(follower)
+        self._followers[follower] = function_id
         return follower
 
     async def remove(self, function_id: str) -> None:
@@ -106,7 +112,7 @@ class RedisFunctionLogs:
         return list(page)
 
     def _closed(self, follower: Reading[LogRecord]) -> None:
-        self._followers.discard(follower)
+        self._followers.pop(follower, None)
 
 
 class _Follower(StreamReading[LogRecord]):

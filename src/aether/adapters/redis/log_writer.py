@@ -23,6 +23,7 @@ log = structlog.get_logger()
 PAUSE_S = 0.1
 """Between batches, so that a function that prints all the time makes ten a second."""
 RETRY_S = 0.5
+CLOSE_WITHIN_S = 1.0
 AT_ONCE = 1_000
 LINE_BYTES = 200
 """What a line takes beside its text, about."""
@@ -109,9 +110,10 @@ class LogWriter:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
-        with suppress(StoreUnavailable):
-            while self._waiting:
-                await self._write_some()
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(CLOSE_WITHIN_S):
+                while self._waiting:
+                    await self._write_some()
 
     async def _run(self) -> None:
         away = False
@@ -119,8 +121,6 @@ class LogWriter:
             await self._news.wait()
             self._news.clear()
             try:
-                if away:
-                    await self._look()
                 while self._waiting:
                     await self._write_some()
                 await self._settle(self.given)
@@ -139,12 +139,11 @@ class LogWriter:
                     await self._hurry.wait()
             self._hurry.clear()
 
-    async def _look(self) -> None:
-        async with answering("answer"):
-            await self._clients.commands.ping()
-
     async def _write_some(self) -> None:
-        """Raises StoreUnavailable; the lines are lost then, as some may have been written."""
+        """Raises StoreUnavailable; lines that were being written are lost then: some may have been."""
+        async with answering("answer"):
+            # None are lost on a Redis that is known to be away.
+            await self._clients.commands.ping()
         await self._until_heard()
         hold = min((listener.after for listener in self._holding), default=self.given)
         batch: dict[str, list[LogRecord]] = {}
@@ -163,6 +162,8 @@ class LogWriter:
 
     async def _until_heard(self) -> None:
         """Who began to follow before the line that is next hears of it."""
+        if not self._waiting:
+            return
         following = self._waiting[0][0]
         for listener in [one for one in self._holding if one.after < following]:
             await listener.until_open()

@@ -45,11 +45,11 @@ class Owner:
 
     async def holds(self, claim_id: str) -> bool:
         async with answering("look for a claim"):
-            return bool(await self._clients.commands.hexists(self.taken, claim_id))
+            return bool(await self._clients.pipe.call("HEXISTS", self.taken, claim_id))
 
     async def finish(self, claim_id: str) -> None:
         async with answering("note that a job is done"):
-            await self._clients.commands.hdel(self.taken, claim_id)
+            await self._clients.pipe.call("HDEL", self.taken, claim_id)
 
     async def give_back(self, claim_id: str) -> None:
         await self._scripts.run("give_back", [self.taken], [claim_id])

@@ -19,10 +19,9 @@ KEPT = 10_000
 async def send(clients: RedisClients, name: str, reply: JobReply) -> None:
     """Raises StoreUnavailable."""
     key = replies_to(name)
-    async with answering("take a reply"), clients.commands.pipeline(transaction=False) as pipeline:
-        pipeline.xadd(key, {b"reply": dump_reply(reply)}, maxlen=KEPT, approximate=True)
-        pipeline.expire(key, KEPT_S)
-        await pipeline.execute()
+    async with answering("take a reply"):
+        added = clients.pipe.call("XADD", key, "MAXLEN", "~", KEPT, "*", b"reply", dump_reply(reply))
+        await asyncio.gather(added, clients.pipe.call("EXPIRE", key, KEPT_S))
 
 
 class Replies(StreamReading[JobReply]):
