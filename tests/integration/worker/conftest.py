@@ -56,6 +56,22 @@ class Machine:
     redis: Network | None = None
     """Its network; None for one that is never cut."""
 
+    def cut(self, *nets: Network) -> None:
+        """From these stores, or from both."""
+        for net in nets or (self.etcd, self.redis):
+            assert net is not None
+            net.refuses = True
+            net.cut()
+
+    def heal(self) -> None:
+        for net in (self.etcd, self.redis):
+            assert net is not None
+            net.refuses = False
+
+    def running(self) -> list[str]:
+        """Machines that run here."""
+        return sorted(name for name, it in self.machines.machines.items() if not it.has_ended)
+
 
 @dataclass
 class Process:

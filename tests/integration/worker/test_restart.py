@@ -62,7 +62,7 @@ async def test_running_requests_end_before_it_does_and_new_ones_go_elsewhere(clu
             await call(instance)
         assert (await slow).status_code == 200
         assert await process.ended() is Ended.LEFT
-    assert await machines_of(machine) == [instance.instance_id]
+    assert machine.running() == [instance.instance_id]
 
 
 async def test_requests_that_take_too_long_are_cut(cluster: Cluster):
@@ -78,7 +78,7 @@ async def test_requests_that_take_too_long_are_cut(cluster: Cluster):
         assert await process.ended(within_s=3) is Ended.LEFT
         with pytest.raises(httpx.TransportError):
             await slow
-    assert await machines_of(machine) == [instance.instance_id]
+    assert machine.running() == [instance.instance_id]
 
 
 async def test_what_nobody_can_adopt_ends_and_leaves_nothing(cluster: Cluster):
@@ -96,7 +96,7 @@ async def test_what_nobody_can_adopt_ends_and_leaves_nothing(cluster: Cluster):
     await cluster.put(revision=2)
     async with cluster.worker(machine):
         assert await cluster.instances() == []
-        assert await machines_of(machine) == []
+        assert machine.running() == []
         assert list(kept.iterdir()) == []
         await cluster.start("req-9", revision=2)
 
@@ -114,7 +114,7 @@ async def test_one_that_was_to_drain_meanwhile_drains(cluster: Cluster):
     await lease.put_instance(replace(left, restarting=False))
     async with cluster.worker(machine):
         await cluster.until(lambda entries: instance_key("fn-1", instance.instance_id) not in entries)
-    assert await machines_of(machine) == []
+    assert machine.running() == []
 
 
 async def test_a_second_worker_of_one_id_refuses_to_start_until_the_first_is_gone(cluster: Cluster):
@@ -151,7 +151,3 @@ async def test_its_id_stays_and_may_be_given(cluster: Cluster):
     (machine.directory / "worker.json").write_text("{ garbage")
     with open_home(machine.directory) as anew:
         assert anew.worker_id not in ("", "wrk-given")
-
-
-async def machines_of(machine) -> list[str]:
-    return sorted(name for name, it in machine.machines.machines.items() if not it.has_ended)
