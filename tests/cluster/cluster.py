@@ -85,8 +85,13 @@ class Cluster:
         for host in self.hosts:
             host.start()
         await self.stores.start()
+        await self.start_roles()
+
+    async def start_roles(self) -> None:
+        """Those that don't run. Returns when all of it is up."""
         for process in self.processes:
-            process.start()
+            if not process.runs:
+                process.start()
         await until(self.is_up, UP_WITHIN_S, f"all is up (logs are in {self.directory})")
 
     async def is_up(self) -> bool:
