@@ -142,6 +142,31 @@ class CodeStoreContract:
         assert fetched.tag == await store.current_tag("fn-1")
         assert fetched.sha256 == hashlib.sha256(b"c0de").hexdigest()
 
+    async def test_current_code_is_kept_under_its_sha256(self, store, image_of, tmp_path):
+        (one, first), (two, second) = image_of(b"one"), image_of(b"two")
+        await store.put("fn-1", one, first)
+        await store.keep_only("fn-1", set())
+        assert not await store.has("fn-1", one)
+        assert await store.keep_current("fn-1", tmp_path / "through") == one
+        assert await store.keep_current("fn-1", tmp_path / "through") == one
+        assert await store.has("fn-1", one)
+        await store.put("fn-1", two, second)
+        await store.fetch("fn-1", one, tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == b"one"
+        with pytest.raises(KeyError):
+            await store.keep_current("fn-none", tmp_path / "through")
+
+    async def test_image_that_is_only_the_current_one_is_found(self, store, image_of, tmp_path):
+        (one, first), (two, second) = image_of(b"one"), image_of(b"two")
+        await store.put("fn-1", one, first)
+        await store.put("fn-1", two, second)
+        await store.keep_only("fn-1", set())
+        await store.fetch("fn-1", two, tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == b"two"
+        with pytest.raises(KeyError):
+            await store.fetch("fn-1", one, tmp_path / "out")
+        assert (tmp_path / "out").read_bytes() == b"two"
+
     async def test_function_without_current_code_is_a_key_error(self, store, tmp_path):
         with pytest.raises(KeyError):
             await store.current_tag("fn-1")
@@ -217,6 +242,7 @@ class CodeStoreContract:
             store.remove(function_id),
             store.keep_only(function_id, set()),
             store.current_tag(function_id),
+            store.has(function_id, sha256),
             store.fetch_current(function_id, tmp_path / "out"),
         ):
             with pytest.raises(ValueError, match="not a function id"):

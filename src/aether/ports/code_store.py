@@ -37,6 +37,17 @@ class CodeStore(Protocol):
         """
         ...
 
+    async def has(self, function_id: str, sha256: str) -> bool:
+        """Whether the image is there; its bytes are not looked at."""
+        ...
+
+    async def keep_current(self, function_id: str, through: Path) -> str:
+        """Store `code.ext4` under its sha256 as well, and return that. Raises KeyError if there is none.
+
+        `through` is a file that is made, for it to pass through; the caller removes it.
+        """
+        ...
+
     async def current_tag(self, function_id: str) -> str:
         """Tells `code.ext4`, whoever put it, from what it was before. Raises KeyError if there is none.
 

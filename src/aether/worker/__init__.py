@@ -9,7 +9,8 @@
 - `health`           whether an instance is well, by `probe` and by the `signs` its requests give; `doubts`
 - `heartbeat`        what a worker says of itself
 - `crash_loops`      instances that ended by themselves, counted
-- `code_cache`       code images, fetched on need
+- `code_cache`       code images, fetched on need by `code_fetch`; `cached_images` are those here
+- `foreign_code`     what a foreign gateway changes
 - `known_functions`  what the registry said of functions
 - `capacity`         how much memory there is to give
 """

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import structlog
@@ -36,6 +37,8 @@ class CachedImages:
         self._used: dict[str, Path] = {}
         """By whom."""
         self._users: Counter[Path] = Counter()
+        self._of: dict[str, set[Path]] = {}
+        """Those that are here or in use, by function."""
         self._unwanted: set[Path] = set()
         """In use still; then they go."""
 
@@ -55,6 +58,8 @@ class CachedImages:
         # What is too much goes with the next image: until then those who use some can say so.
         self._sizes = {file: size for _, file, size in sorted(found)}
         self._bytes = sum(self._sizes.values())
+        for image in self._sizes:
+            self._note(image)
 
     def path(self, function_id: str, sha256: str) -> Path:
         """Raises InstanceFailed for what is no id or no sha256, and might lead elsewhere."""
@@ -78,6 +83,7 @@ class CachedImages:
             self._unwanted.discard(before)
         self._used[by] = image
         self._users[image] += 1
+        self._note(image)
         self._unwanted.discard(image)
         self._touch(image)
 
@@ -89,6 +95,7 @@ class CachedImages:
         self._bytes -= self._sizes.pop(image, 0)
         self._sizes[image] = image.stat().st_size
         self._bytes += self._sizes[image]
+        self._note(image)
         self.make_room()
 
     def lose(self, image: Path) -> None:
@@ -105,17 +112,16 @@ class CachedImages:
             self._touch(image)
         self.make_room()
 
-    def forget(self, function_id: str, keep: Path | None = None) -> None:
-        """Its images are wanted no more, but for `keep`: those in use go when they are released."""
-        folder = self._directory / function_id
-        for image in [i for i in {*self._sizes, *self._users} if i.parent == folder and i != keep]:
+    def forget(self, function_id: str, keep: AbstractSet[str] = frozenset()) -> None:
+        """Its images are wanted no more, but for those of `keep`; what is in use goes when it is released."""
+        for image in [i for i in self._of.get(function_id, ()) if i.stem not in keep]:
             if image in self._users:
                 self._unwanted.add(image)
             else:
                 self._drop(image)
 
     def functions(self) -> Iterator[str]:
-        return iter({image.parent.name for image in self._sizes})
+        return iter(list(self._of))
 
     def make_room(self) -> None:
         if self._bytes <= self._max_bytes:
@@ -141,7 +147,17 @@ class CachedImages:
             self._users[image] -= 1
             if not self._users[image]:
                 del self._users[image]
+                self._note(image)
         return image
+
+    def _note(self, image: Path) -> None:
+        function_id = image.parent.name
+        if image in self._sizes or image in self._users:
+            self._of.setdefault(function_id, set()).add(image)
+        elif function_id in self._of:
+            self._of[function_id].discard(image)
+            if not self._of[function_id]:
+                del self._of[function_id]
 
     def _touch(self, image: Path) -> None:
         """Used now. The time of change stays: the file may be the store's own as well."""
@@ -158,9 +174,9 @@ class CachedImages:
         self._bytes -= self._sizes.pop(image, 0)
         self._unwanted.discard(image)
         _remove(image)
-        folder = image.parent
-        if not any(other.parent == folder for other in {*self._sizes, *self._users}):
-            shutil.rmtree(folder, ignore_errors=True)
+        self._note(image)
+        if image.parent.name not in self._of:
+            shutil.rmtree(image.parent, ignore_errors=True)
 
 
 def _remove(path: Path) -> None:

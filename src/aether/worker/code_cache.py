@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
 
-from aether.domain.errors import DiskFull, InstanceFailed, StoreUnavailable
+from aether.domain.errors import StoreUnavailable
 from aether.domain.job import ProvisionJob
 from aether.ports.code_store import CodeStore, CurrentCode
 from aether.worker import current_code
 from aether.worker.cached_images import CachedImages
+from aether.worker.code_fetch import fetched, missing
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
-TRIES = 3
-"""To get an image that is what it should be."""
 MB = 1_000_000
 MAX_BYTES = 10_000 * MB
 
@@ -75,6 +72,16 @@ class CodeCache:
         """The function was removed: its images go when no instance uses them."""
         self._images.forget(function_id)
 
+    def keep_versions(self, function_id: str, sha256s: set[str]) -> None:
+        """Others of the function's go, also when there is room: no gateway asks for them again.
+
+        '' stands for its current code.
+        """
+        if "" in sha256s:
+            noted = current_code.read(self._images.folder(function_id))
+            sha256s = sha256s | {noted.sha256} if noted is not None else sha256s
+        self._images.forget(function_id, keep=sha256s)
+
     def keep_functions(self, function_ids: Iterable[str]) -> None:
         """Forget all others, but those whose current code was fetched: foreign gateways know of them."""
         for function_id in set(self._images.functions()) - set(function_ids):
@@ -110,7 +117,9 @@ class CodeCache:
         image = self._images.path(function_id, sha256)
         async with self._turn(image):
             if not await self._holds(image, by):
-                await self._fetched(sha256[:12], image, lambda: self._store.fetch(function_id, sha256, image))
+                await fetched(
+                    self._images, sha256[:12], image, lambda: self._store.fetch(function_id, sha256, image)
+                )
                 self._verified.add(image)
                 self._images.add(image)
         return image
@@ -123,7 +132,7 @@ class CodeCache:
             try:
                 tag = tag or await self._store.current_tag(function_id)
             except KeyError:
-                raise _missing(f"of {function_id}") from None
+                raise missing(f"of {function_id}") from None
             except StoreUnavailable as error:
                 if noted is None:
                     raise
@@ -135,8 +144,11 @@ class CodeCache:
                     return image
             coming = folder / ".coming"
             self._images.use(coming, by)
-            found = await self._fetched(
-                f"of {function_id}", coming, lambda: self._store.fetch_current(function_id, coming)
+            found = await fetched(
+                self._images,
+                f"of {function_id}",
+                coming,
+                lambda: self._store.fetch_current(function_id, coming),
             )
             return self._take(function_id, found, coming, by)
 
@@ -148,7 +160,7 @@ class CodeCache:
         self._verified.add(image)
         self._images.use(image, by)
         self._images.add(image)
-        self._images.forget(function_id, keep=image)
+        self._images.forget(function_id, keep={found.sha256})
         return image
 
     async def _holds(self, image: Path, by: str) -> bool:
@@ -164,37 +176,11 @@ class CodeCache:
             self._verified.add(image)
         return True
 
-    async def _fetched(self, what: str, into: Path, fetch: Callable[[], Awaitable[T]]) -> T:
-        tries = TRIES
-        while True:
-            try:
-                into.parent.mkdir(parents=True, exist_ok=True)
-                return await fetch()
-            except KeyError:
-                raise _missing(what) from None
-            except DiskFull:
-                if not self._images.drop_idle():
-                    raise
-                log.warning("disk full, code images that nobody uses removed")
-            except ValueError as error:
-                tries -= 1
-                log.warning("code image came damaged", image=what, reason=str(error), tries_left=tries)
-                if not tries:
-                    raise InstanceFailed(
-                        f"the code image {what} is damaged: {error}", hint="deploy again", component="worker"
-                    ) from error
-
     def _turn(self, key: Path) -> asyncio.Lock:
         turn = self._turns.get(key)
         if turn is None:
             turn = self._turns[key] = asyncio.Lock()
         return turn
-
-
-def _missing(what: str) -> InstanceFailed:
-    return InstanceFailed(
-        f"the code image {what} is not in the code store", hint="deploy again", component="worker"
-    )
 
 
 def _sha256_of(path: Path) -> str:

@@ -119,6 +119,7 @@ class Hearing:
             case FunctionConfig():
                 self._missed[1].discard(entry.id)
                 self.functions.learn(entry)
+                self._code.keep_versions(entry.id, self.functions.images(entry.id))
                 for instance in self._instances.values():
                     self.give_up_outdated(instance)
             case Instance(status=InstanceStatus.DRAINING, restarting=False, instance_id=instance_id):

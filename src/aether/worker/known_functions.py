@@ -58,3 +58,9 @@ class KnownFunctions:
         """Whether there is a newer version than that of the job."""
         function = self._configs.get(job.function_id)
         return function is not None and 0 < job.revision < function.version.revision
+
+    def images(self, function_id: str) -> set[str]:
+        """Of the code that a start may still ask for: of its current and its good version."""
+        function = self._configs[function_id]
+        versions = (function.version, *([function.good] if function.good is not None else []))
+        return {version.code_sha256 for version in versions}

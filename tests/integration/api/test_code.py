@@ -3,6 +3,7 @@ import io
 import subprocess
 import tarfile
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -192,3 +193,41 @@ async def test_store_away_says_so(platform, api, make, zipped, monkeypatch):
     response = await api.post("/api/functions/hello/code", content=zipped({"handler.js": "1"}))
     assert response.status_code == 503
     assert (await api.get("/api/functions/hello")).json()["revision"] == 1
+
+
+async def test_code_before_of_a_function_taken_over_can_serve_again(platform, api, make, zipped, bucket):
+    """Of it nothing is known but that it is `code.ext4`, which the upload replaces."""
+    function_id = (await make())["id"]
+    functions, code = platform.deps.functions, platform.deps.code
+    (bucket / function_id).mkdir(parents=True)
+    (bucket / function_id / "code.ext4").write_bytes(b"as the seed's gateway put it")
+    taken_over = replace(await functions.get(function_id), code_path=f"function-code/{function_id}/code.ext4")
+    taken_over = replace(taken_over, good=taken_over.version)
+    assert await functions.update(taken_over, expected_generation=taken_over.generation)
+    response = await api.post("/api/functions/hello/code", content=zipped({"handler.js": "1"}))
+    assert response.status_code == 200, response.text
+    now = await functions.get(function_id)
+    assert (now.version.revision, now.good.revision) == (2, 1)
+    out = bucket.parent / "out"
+    await code.fetch(function_id, now.good.code_sha256, out)
+    assert out.read_bytes() == b"as the seed's gateway put it"
+    await code.fetch(function_id, now.version.code_sha256, out)
+    assert read_code(out, "handler.js") == b"1"
+
+
+async def test_code_that_another_gateway_removed_too_soon_is_put_again(
+    platform, api, make, zipped, monkeypatch
+):
+    """It tidied up after an upload of its own, when no row named this one's yet."""
+    function_id = (await make())["id"]
+    functions, code = platform.deps.functions, platform.deps.code
+    update = functions.update
+
+    async def update_late(*args, **named):
+        await code.keep_only(function_id, set())
+        return await update(*args, **named)
+
+    monkeypatch.setattr(functions, "update", update_late)
+    response = await api.post("/api/functions/hello/code", content=zipped({"handler.js": "1"}))
+    assert response.status_code == 200, response.text
+    assert await code.has(function_id, response.json()["sha256"])

@@ -218,6 +218,36 @@ async def test_code_of_removed_functions_goes(cache_of, put, tmp_path):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+async def test_versions_that_no_gateway_names_go(cache_of, put, tmp_path):
+    cache = cache_of()
+    one, two, three, other = (
+        await put(b"one"),
+        await put(b"two"),
+        await put(b"three"),
+        await put(b"o", "fn-2"),
+    )
+    for sha256 in (one, two, three):
+        await cache.image("fn-1", sha256, f"inst-{sha256}")
+    await cache.image("fn-2", other, "inst-other")
+    for sha256 in (one, three):
+        cache.release(f"inst-{sha256}")
+    cache.keep_versions("fn-1", {three})
+    assert images(tmp_path) == {two, three}
+    cache.release(f"inst-{two}")
+    assert images(tmp_path) == {three}
+    assert images(tmp_path, "fn-2") == {other}
+
+
+async def test_current_code_stays_for_a_function_whose_version_names_no_other(cache_of, put, tmp_path):
+    cache, sha256 = cache_of(), await put(b"code")
+    await cache.image("fn-1", "", "inst-1")
+    cache.release("inst-1")
+    cache.keep_versions("fn-1", {""})
+    assert images(tmp_path) == {sha256}
+    cache.keep_versions("fn-1", {"0" * 64})
+    assert not (tmp_path / "cache" / "fn-1").exists()
+
+
 async def test_an_image_that_is_wanted_again_while_it_leaves_stays(cache_of, put, tmp_path):
     cache, sha256 = cache_of(), await put(b"code")
     await cache.image("fn-1", sha256, "inst-1")

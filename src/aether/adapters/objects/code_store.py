@@ -51,7 +51,24 @@ class ObjectCodeStore:
         return f"{self._name}/{function_id}/{CURRENT}"
 
     async def fetch(self, function_id: str, sha256: str, into: Path) -> None:
-        await self._bucket.fetch(_key(function_id, sha256), into, sha256)
+        key = _key(function_id, sha256)
+        try:
+            await self._bucket.fetch(key, into, sha256)
+        except KeyError as missing:
+            # Two gateways that put code at once may have taken each other's away; the last is current.
+            try:
+                await self._bucket.fetch(f"{function_id}/{CURRENT}", into, sha256)
+            except (KeyError, ValueError):
+                raise missing from None
+
+    async def has(self, function_id: str, sha256: str) -> bool:
+        return await self._exists(_key(function_id, sha256))
+
+    async def keep_current(self, function_id: str, through: Path) -> str:
+        current = await self.fetch_current(function_id, through)
+        if not await self.has(function_id, current.sha256):
+            await self._bucket.put(_key(function_id, current.sha256), through)
+        return current.sha256
 
     async def current_tag(self, function_id: str) -> str:
         return await self._bucket.tag(f"{_folder(function_id)}/{CURRENT}")

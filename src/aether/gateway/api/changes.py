@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -113,18 +114,24 @@ class FunctionChanges:
 
     async def put_code(self, function_id: str, image: CodeImage, archive_sha256: str) -> Function:
         """Make an image the function's code. Raises FunctionNotFound when it went meanwhile."""
+        code = self._stores.code
         async with self._turn(function_id):
-            code_path = await self._stores.code.put(function_id, image.sha256, image.path)
+            before = await self._kept(function_id, image.path)
+            code_path = await code.put(function_id, image.sha256, image.path)
 
             def apply(current: Function) -> Function:
+                current = _known(current, before)
                 version = changed(current.version, code_sha256=image.sha256)
                 return replace(current, version=version, code_path=code_path, archive_sha256=archive_sha256)
 
             try:
                 function = await self._rewrite(function_id, apply)
             except FunctionNotFound:
-                await self._stores.code.remove(function_id)
+                await code.remove(function_id)
                 raise
+            if not await code.has(function_id, image.sha256):
+                # Another gateway removed what no row named yet.
+                await code.put(function_id, image.sha256, image.path)
             await self._prune(function)
             return function
 
@@ -166,6 +173,20 @@ class FunctionChanges:
             await self._stores.notifications.publish(function_id)
         return wanted
 
+    async def _kept(self, function_id: str, image: Path) -> str:
+        """The sha256 of code that none was known of; '' if there is no such. By it, it can serve again."""
+        function = await self._stores.functions.get(function_id)
+        if function.version.code_sha256 or not function.code_path:
+            return ""
+        through = image.with_name(f"{image.name}.before")
+        try:
+            return await self._stores.code.keep_current(function_id, through)
+        except (KeyError, ValueError) as error:
+            _log.warning("code_before_not_kept", function_id=function_id, reason=str(error))
+            return ""
+        finally:
+            through.unlink(missing_ok=True)
+
     async def _prune(self, function: Function) -> None:
         """Keep the code that serves: the current, and the last one seen ready."""
         with suppress(AetherError):
@@ -181,3 +202,13 @@ class FunctionChanges:
                 f"there is no runtime {name!r}", fields={"runtime": f"must be one of: {known}"}
             )
         return runtime
+
+
+def _known(function: Function, sha256: str) -> Function:
+    """With the sha256 of the code that it has, where none was known; instances run what they did."""
+    if not sha256 or function.version.code_sha256:
+        return function
+    good = function.good
+    if good is not None and not good.code_sha256:
+        good = replace(good, code_sha256=sha256)
+    return replace(function, version=replace(function.version, code_sha256=sha256), good=good)
