@@ -41,9 +41,18 @@ class ClusterDemand:
         return max(asked, sum(w.starting.get(function.id, 0) for w in self._routes.workers.values()))
 
     def missing_room(self) -> Mapping[str, int]:
-        missing = Counter(self._own.missing_room())
-        missing.update(self._others.missing_room(self._clock.monotonic()))
-        return missing
+        """Where requests for a function wait at several gateways, each tells of the one that it needs."""
+        told = Counter(self._own.missing_room())
+        told.update(self._others.missing_room(self._clock.monotonic()))
+        if not told:
+            return told
+        functions = [function for function in self._routes.functions() if function.id in told]
+        return {function.id: min(told[function.id], max(1, self._needed(function))) for function in functions}
+
+    def _needed(self, function: FunctionConfig) -> int:
+        """Instances that those who wait everywhere need beside what is on its way."""
+        full = -(-self.waiting(function.id) // function.limits.max_concurrency)
+        return full - self.starting(function)
 
     def start(self, function: FunctionConfig, count: int) -> bool:
         """No more than may start at once, whoever asked for what is on its way."""

@@ -104,6 +104,19 @@ async def test_room_is_made_for_a_request_that_waits_elsewhere_before_the_next_l
     assert wide.draining() == ["a"]
 
 
+async def test_room_for_one_is_made_for_a_few_requests_at_several_gateways(wide: Wide):
+    wide.free_mem = 0
+    await wide.put(function("fn-1"))
+    config = await wide.put(function("fn-2"))
+    for name in "ab":
+        await wide.ready(name, idle(100))
+    await wide.seconds(2)
+    await wide.elsewhere(waiting={config.id: 1}, missing_room={config.id: 1})
+    await wide.call(config)
+    await wide.second()
+    assert len(wide.draining()) == 1
+
+
 async def test_a_failed_version_is_tried_again_by_one(wide: Wide):
     config = await wide.put(replace(function(revision=2), good=version(1)))
     await wide.ready("a", busy(1), revision=1)
