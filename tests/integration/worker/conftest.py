@@ -100,6 +100,7 @@ class Cluster:
         self.directory = directory
         self.behave: dict[str, Behaviour] = {}
         self.total_bytes = 8 * GIB
+        self.sha256 = CODE
         self._stack = stack
         self._names = itertools.count(1)
         self._code = ObjectCodeStore(LocalStore(directory / "store", mkdir=True))
@@ -176,9 +177,15 @@ class Cluster:
 
     # What a gateway does
 
+    async def put_code(self, image: Path) -> None:
+        """Of the function, as `sha256`, which is what `put` says then."""
+        self.sha256 = hashlib.sha256(image.read_bytes()).hexdigest()
+        await self._code.put("fn-1", self.sha256, image)
+        await self.put()
+
     async def put(self, revision: int = 1, good: int | None = None, limits: Limits | None = None) -> None:
         def version(number: int) -> Version:
-            return Version(number, "node", "", CODE, 1, 128, 3000, {})
+            return Version(number, "node", "", self.sha256, 1, 128, 3000, {})
 
         known = None if good is None else version(good)
         config = FunctionConfig("fn-1", "hello", version(revision), limits or Limits(), known)
@@ -194,7 +201,7 @@ class Cluster:
             "memory_mb": 128,
             "port": 3000,
             "env_vars": {},
-            "code_sha256": CODE,
+            "code_sha256": self.sha256,
             "remaining_ms": 30_000,
             "reply_to": "test",
             "revision": 1,
@@ -202,10 +209,12 @@ class Cluster:
         }
         await self.jobs.submit(ProvisionJob(**fields), worker_id)  # type: ignore[arg-type]
 
-    async def start(self, request_id: str, worker_id: str | None = None, **changes: object) -> Instance:
+    async def start(
+        self, request_id: str, worker_id: str | None = None, within_s: float = 20, **changes: object
+    ) -> Instance:
         """One instance, when it is in the registry."""
         await self.submit(request_id, worker_id, **changes)
-        reply = await self.reply()
+        reply = await self.reply(within_s)
         assert reply.instance_id is not None, reply.error
         key = instance_key("fn-1", reply.instance_id)
         await self.until(lambda entries: key in entries)
