@@ -150,7 +150,13 @@ class RunningInstance:
     async def _serve(self, machine: Machine, register: Register, kept: Kept | None = None) -> None:
         host = self._host
         proxy = InstanceProxy(
-            host.vmm, machine, self._limits, host.clock, neighbours=host.neighbours, hop=host.hop
+            host.vmm,
+            machine,
+            self._limits,
+            host.clock,
+            neighbours=host.neighbours,
+            hop=host.hop,
+            on_refused=host.metrics.refused,
         )
         serving = Serving(
             host,

@@ -71,8 +71,11 @@ class InstanceProxy:
         *,
         neighbours: Neighbours | None = None,
         hop: Hop | None = None,
+        on_refused: Callable[[str], None] = lambda _why: None,
     ) -> None:
+        """`on_refused` hears of each request that the function saw nothing of: draining, full or key."""
         self._hop = hop or Hop(clock)
+        self._on_refused = on_refused
         instance_id = machine.spec.instance_id
         self._instance = instance_id.encode()
         self._addressed = f"\r\n{INSTANCE_HEADER}: {instance_id}\r\n".encode()
@@ -118,12 +121,13 @@ class InstanceProxy:
         if self._hop.keyed:
             refused = self._hop.refusal(request)
             if refused is not None:
+                self._on_refused("key")
                 return refused
         limits = self._limits()
         if self._refusing or (self._addressed not in request.headers and self._is_for_another(request)):
-            return refusal("draining")
+            return self._refuse("draining")
         if self.signs.in_flight >= limits.max_concurrency:
-            return refusal("full")
+            return self._refuse("full")
         self.signs.began(self._clock.monotonic())
         self.doubts.began(request)
         remaining_s = _remaining_s(request, limits)
@@ -148,7 +152,7 @@ class InstanceProxy:
         """
         unsent = self.signs.answers and not exchange.forwarded_at
         if unsent and (self._refusing or await self._end() is not None):
-            return refusal("draining")
+            return self._refuse("draining")
         error, _ = await self._failure(f"could not be reached ({why.detail})")
         return self._answer(exchange, error)
 
@@ -186,6 +190,10 @@ class InstanceProxy:
         self.signs.heard(self._clock.monotonic())
         self.doubts.answering(exchange)
         return b""
+
+    def _refuse(self, why: str) -> Answer:
+        self._on_refused(why)
+        return refusal(why)
 
     def _is_for_another(self, request: Request) -> bool:
         """Foreign gateways don't say for whom it is."""

@@ -28,6 +28,23 @@ async def test_drain_ends_running_requests_and_refuses_new_ones(relay, backend, 
     assert started.in_flight == 0
 
 
+async def test_winding_down_ends_each_connection_with_its_next_answer_and_takes_new_ones(
+    relay, backend, handler, connect
+):
+    started = await relay()
+    kept = await connect(started)
+    started.wind_down()
+    upstream = None
+    for client in (kept, await connect(started)):
+        client.send(GET)
+        upstream = upstream or await backend.peer()
+        await upstream.head()
+        upstream.send(OK)
+        head, body = await client.response()
+        assert (b"Connection: close" in head, body) == (True, b"ok")
+        assert await client.rest() == b""
+
+
 async def test_drain_that_runs_out_of_time_says_so_and_close_cuts(relay, backend, handler, connect):
     started = await relay()
     client = await connect(started)

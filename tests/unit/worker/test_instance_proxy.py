@@ -27,13 +27,15 @@ async def booted(vmm: SimulatedVmm, tmp_path: Path) -> Machine:
 async def test_a_request_that_never_reached_the_machine_may_go_elsewhere(tmp_path, method):
     vmm = SimulatedVmm()
     machine = await booted(vmm, tmp_path)
-    proxy = InstanceProxy(vmm, machine, Limits, SystemClock())
+    refused: list[str] = []
+    proxy = InstanceProxy(vmm, machine, Limits, SystemClock(), on_refused=refused.append)
     async with proxy.listening("127.0.0.1", 30_000) as port, httpx.AsyncClient() as client:
         url = f"http://127.0.0.1:{port}/"
         assert (await client.request(method, url, content=b"x")).status_code == 200
         await vmm.stop(machine)
         answer = await client.request(method, url, content=b"x")
     assert (answer.status_code, answer.headers["x-aether-refused"]) == (503, "draining")
+    assert refused == ["draining"]
     assert proxy.signs.in_flight == 0
 
 
