@@ -12,6 +12,7 @@ from pathlib import Path
 from obstore.store import LocalStore, MemoryStore
 from aether.adapters.objects.code_store import ObjectCodeStore
 from aether.domain.errors import DiskFull
+from aether.worker.code_cache import CodeCache
 
 async def full(attempt):
     try:
@@ -41,6 +42,21 @@ async def main(small, outside):
         await store.put("fn-1", sha256, image)
         await full(store.fetch("fn-1", sha256, small / "out"))
         assert [path.name for path in small.iterdir()] == ["objects"], list(small.iterdir())
+
+    cache = CodeCache(store, small / "cache")
+    first, second = await stored(store, outside, 3 << 20), await stored(store, outside, 3 << 20)
+    await cache.image("fn-2", first, "inst-1")
+    await full(cache.image("fn-2", second, "inst-2"))
+    cache.release("inst-1")
+    path = await cache.image("fn-2", second, "inst-3")
+    assert [found.name for found in (small / "cache" / "fn-2").iterdir()] == [path.name]
+
+async def stored(store, outside, size):
+    content = os.urandom(size)
+    (outside / "next").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    await store.put("fn-2", sha256, outside / "next")
+    return sha256
 
 asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
 """
