@@ -57,7 +57,7 @@ async def test_no_line_is_missing_between_a_tail_and_what_is_followed(opened, re
         network(redis_server.port) as net,
         aclosing(RedisClients.open(redis_server.url)) as quick,
         aclosing(RedisClients.open(f"127.0.0.1:{net.port}")) as slow,
-        aclosing(RedisFunctionLogs(RedisClients(quick.commands, slow.waiting))) as gateway,
+        aclosing(RedisFunctionLogs(RedisClients(quick.commands, slow.waiting, quick.pipe))) as gateway,
     ):
         worker.append(a_line(1))
         await worker.tail("fn-1", 1)

@@ -358,6 +358,7 @@ class TestAbsence:
             with pytest.raises(StoreUnavailable):
                 await queue.depth()
             redis_server.start()
+            await redis.connection_pool.disconnect()  # what it had is cut, too
             await within(10, both_queues_are_waited_for(redis))
             await queue.submit(a_job())
             await within(10, waiting)

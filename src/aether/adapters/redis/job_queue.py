@@ -14,6 +14,7 @@ from aether.adapters.redis.clients import RedisClients
 from aether.adapters.redis.job_form import BARE_REMAINING_MS, dump_job, load_job
 from aether.adapters.redis.names import SHARED, placed_on
 from aether.adapters.redis.owner import Owner
+from aether.adapters.redis.pipe import Argument
 from aether.adapters.redis.reading import Reading
 from aether.adapters.redis.replies import Replies, send
 from aether.adapters.redis.scripted import Scripts
@@ -56,7 +57,7 @@ class RedisJobQueue:
         if job.remaining_ms <= 0:
             return
         queue = SHARED if worker_id is None else placed_on(worker_id)
-        arguments = [dump_job(job), job.remaining_ms, self._max_jobs, worker_id or ""]
+        arguments: list[Argument] = [dump_job(job), job.remaining_ms, self._max_jobs, worker_id or ""]
         if not await self._scripts.run("submit", [queue], arguments):
             raise QueueFull(f"{self._max_jobs} provisioning jobs wait already")
 
@@ -127,7 +128,7 @@ class RedisJobQueue:
     ) -> RedisClaim | bool:
         """Out of both queues, or only out of its own."""
         own, shared = owner.queues
-        limits = (
+        limits: list[Argument] = (
             [] if spare is None else [spare.memory_mib, spare.overhead_mib, spare.instances, *spare.runtimes]
         )
         while True:
@@ -150,7 +151,7 @@ class RedisJobQueue:
 
     async def _send(self, reply_to: str, reply: JobReply) -> None:
         await self._until_listeners_are_open()
-        await send(self._clients, reply_to, reply)
+        await send(self._scripts, reply_to, reply)
 
     async def _until_listeners_are_open(self) -> None:
         for listener in list(self._listeners):

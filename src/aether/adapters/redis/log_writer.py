@@ -14,6 +14,7 @@ import structlog
 from aether.adapters.redis.clients import RedisClients, answering
 from aether.adapters.redis.log_form import arguments
 from aether.adapters.redis.names import printed_by
+from aether.adapters.redis.pipe import Argument
 from aether.adapters.redis.scripted import Scripts
 from aether.domain.errors import StoreUnavailable
 from aether.ports.function_logs import LogRecord
@@ -171,11 +172,11 @@ class LogWriter:
 
     async def _write(self, batch: dict[str, list[LogRecord]]) -> None:
         bounds = self._bounds
-        async with answering("take lines"), self._clients.commands.pipeline(transaction=False) as pipeline:
-            for function_id, records in batch.items():
-                head = [function_id, bounds.max_lines, bounds.max_bytes, bounds.total_bytes]
-                await self._scripts.add(pipeline, "log", [printed_by(function_id)], [*head, *_lines(records)])
-            await pipeline.execute()
+        writes = []
+        for function_id, records in batch.items():
+            head: list[Argument] = [function_id, bounds.max_lines, bounds.max_bytes, bounds.total_bytes]
+            writes.append(self._scripts.run("log", [printed_by(function_id)], [*head, *_lines(records)]))
+        await asyncio.gather(*writes)
 
     async def _settle(self, number: int) -> None:
         async with self._progress:

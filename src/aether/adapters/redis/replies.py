@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aether.adapters.redis.clients import RedisClients, answering
+from aether.adapters.redis.clients import RedisClients
 from aether.adapters.redis.job_form import dump_reply, load_reply
 from aether.adapters.redis.names import replies_to
 from aether.adapters.redis.reading import Reading
+from aether.adapters.redis.scripted import Scripts
 from aether.adapters.redis.stream_reading import StreamReading
 from aether.domain.job import JobReply
 
@@ -16,12 +17,9 @@ KEPT_S = 60
 KEPT = 10_000
 
 
-async def send(clients: RedisClients, name: str, reply: JobReply) -> None:
+async def send(scripts: Scripts, name: str, reply: JobReply) -> None:
     """Raises StoreUnavailable."""
-    key = replies_to(name)
-    async with answering("take a reply"):
-        added = clients.pipe.call("XADD", key, "MAXLEN", "~", KEPT, "*", b"reply", dump_reply(reply))
-        await asyncio.gather(added, clients.pipe.call("EXPIRE", key, KEPT_S))
+    await scripts.run("reply", [replies_to(name)], [dump_reply(reply), KEPT, KEPT_S])
 
 
 class Replies(StreamReading[JobReply]):

@@ -17,7 +17,7 @@ _KEYS = {
     "LOG_BYTES": names.LOG_BYTES,
     "LOG_TOTAL": names.LOG_TOTAL,
 }
-NAMES = ("submit", "take", "give_back", "reject", "beat", "reap", "leave", "depth", "log", "unlog")
+NAMES = ("submit", "take", "reply", "give_back", "reject", "beat", "reap", "leave", "depth", "log", "unlog")
 
 
 def load(name: str) -> str:
