@@ -141,6 +141,12 @@ class FunctionStoreContract:
         assert (await store.get("fn-1")).generation == 3
         assert await store.generations() == {"fn-1": 3, "fn-2": 1}
 
+    async def test_identity_is_the_same_whatever_is_in_it(self, store):
+        identity = await store.identity()
+        assert identity
+        await store.create(a_function())
+        assert await store.identity() == identity
+
     async def test_restored_row_can_outgrow_what_was_seen_of_it(self, store):
         await store.create(a_function(1))
         await asyncio.gather(*(store.outgrow("fn-1", 7) for _ in range(3)), store.outgrow("fn-gone", 7))

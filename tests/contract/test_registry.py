@@ -173,6 +173,13 @@ class RegistryContract:
         await registry.put_function(replace(a_config(), generation=1))
         assert (await registry.view()).entries[config_key("fn-1")].generation == 1
 
+    async def test_first_who_claims_it_has_it(self, registry):
+        wanted = [registry.claim(f"db-{number}") for number in range(5)]
+        [owner] = set(await asyncio.gather(*wanted))
+        assert await registry.claim("another") == owner
+        assert owner.startswith("db-")
+        assert (await registry.view()).entries == {}
+
     async def test_newest_of_many_generations_stays_in_whatever_order_they_come(self, registry):
         view = await registry.view()
         generations = [3, 9, 1, 7, 10, 2, 8, 5, 4, 6]

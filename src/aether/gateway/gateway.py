@@ -14,6 +14,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from aether.domain.errors import StoreUnavailable
 from aether.domain.ids import new_id
 from aether.gateway.activator import Activator
 from aether.gateway.api_server import serve_api
@@ -23,7 +24,7 @@ from aether.gateway.metrics import GatewayMetrics
 from aether.gateway.places import upstream_of
 from aether.gateway.reach import Reach
 from aether.gateway.recorder import Recorder
-from aether.gateway.repair import ConfigRepair
+from aether.gateway.repair import ConfigRepair, require_same_database
 from aether.gateway.routes import RouteTable
 from aether.gateway.settled import SettledRegistry
 from aether.gateway.silence import Silence
@@ -99,6 +100,7 @@ class Gateway:
         self._hop_tls = settings.hop_tls
         self._neighbours = neighbours
         self._registry = registry
+        self._functions = functions
         self._clock = clock
         self.stopping = asyncio.Event()
         """Set when it begins to stop: from then on it waits for what runs."""
@@ -146,8 +148,10 @@ class Gateway:
     ) -> None:
         """Serve until `stop` is set, then let running requests end; those that `hurry` finds are cut.
 
-        `on_ready` hears the address. Raises OSError when it is taken.
+        `on_ready` hears the address. Raises OSError when it is taken, OtherDatabase.
         """
+        with suppress(StoreUnavailable):  # then the repair looks at it, when they are there
+            await require_same_database(self._functions, self._registry)
         reach, worker_reach = Reach(self.routes, self._clock), WorkerReach(self.routes, self._clock)
         reach.on_host = worker_reach.host
         edge = Edge(

@@ -28,6 +28,9 @@ class SettledRegistry:
         await self._registry.put_function(config)
         await _briefly(self._routes.settled(config.id, config))
 
+    async def claim(self, database: str) -> str:
+        return await self._registry.claim(database)
+
     async def remove_function(self, function_id: str) -> None:
         await self._registry.remove_function(function_id)
         await _briefly(self._routes.settled(function_id, None))

@@ -25,6 +25,10 @@ class FunctionStore(Protocol):
         """
         ...
 
+    async def identity(self) -> str:
+        """Which store it is: the same for all who work with it, and for its backup; another for any other."""
+        ...
+
     async def generations(self) -> dict[str, int]:
         """Of every function, by id: what has changed is told by it without reading all."""
         ...

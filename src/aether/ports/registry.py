@@ -102,6 +102,10 @@ class Registry(Protocol):
         """Only ever replaces an older generation, or one without: who comes late changes nothing."""
         ...
 
+    async def claim(self, database: str) -> str:
+        """Which function store the configurations are copies of: this one, if nobody has said so before."""
+        ...
+
     async def remove_function(self, function_id: str) -> None:
         """Idempotent; instances are their workers' to remove."""
         ...

@@ -85,9 +85,8 @@ async def sides(etcd_server: EtcdServer, postgres_server: PostgresServer) -> Asy
         for _ in range(2):
             database = await stack.enter_async_context(emptied(postgres_server))
             etcd = await stack.enter_async_context(aclosing(JsonGateway([etcd_server.url])))
+            await etcd.call("kv/deleterange", {"key": "AA==", "range_end": "AA=="})
             registry = await stack.enter_async_context(aclosing(EtcdRegistry(etcd)))
-            for entry in (await registry.view()).entries:
-                await registry.remove_function(entry.rpartition("/")[2])
             both.append(Side(SqlFunctionStore(database), registry, code))
         running = [asyncio.ensure_future(side.run()) for side in both]
         try:

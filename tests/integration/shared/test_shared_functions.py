@@ -2,7 +2,12 @@
 
 import asyncio
 
+import pytest
+
+from aether.adapters.sql.database import open_database, sqlite_url
+from aether.adapters.sql.function_store import SqlFunctionStore
 from aether.domain.errors import FunctionNotFound, NameTaken
+from aether.gateway.repair import ConfigRepair, OtherDatabase, require_same_database
 from aether.ports.registry import config_key
 
 
@@ -66,6 +71,22 @@ async def test_function_that_is_deleted_at_one_does_not_come_back_through_the_ot
         await other.seen(lambda routes, name=function.name: routes.find(name) is None)
         await other.seen(lambda _: not other.good._seen)
         assert await in_registry(one, function.id) is None
+
+
+async def test_gateway_with_another_database_is_refused_and_removes_nothing(sides, tmp_path):
+    """As by a setting that was forgotten: its own database has none of the functions."""
+    one, other = sides
+    function = await one.changes.create({"name": "hello", "runtime": "node"})
+    await other.seen(lambda routes: routes.find("hello"))
+    database = await open_database(sqlite_url(tmp_path / "aether.db"))
+    mistaken = SqlFunctionStore(database)
+    with pytest.raises(OtherDatabase, match="another database") as told:
+        await require_same_database(mistaken, one.registry)
+    assert "AETHER_DATABASE_URL" in told.value.hint
+    with pytest.raises(OtherDatabase):
+        await ConfigRepair(mistaken, other.registry, other.routes.generations).repair()
+    assert await in_registry(one, function.id) == function.to_config()
+    await database.close()
 
 
 async def test_lost_registry_gets_the_functions_back_and_no_call_misses_them(sides, etcd_server):

@@ -32,6 +32,7 @@ from aether.ports.registry import (
 
 LEASE_TTL_S = 10
 """Source: the wire contract."""
+DATABASE_KEY = "/aether/database"
 PAGE = 500
 """Entries of a prefix in one answer."""
 
@@ -67,6 +68,18 @@ class EtcdRegistry:
             answer = await self._gateway.call("kv/txn", {"compare": [unchanged], "success": [put]})
             if answer.get("succeeded"):
                 return
+
+    async def claim(self, database: str) -> str:
+        there = {"request_range": {"key": text(DATABASE_KEY)}}
+        put = {"request_put": {"key": text(DATABASE_KEY), "value": text(database)}}
+        absent = {"target": "CREATE", "key": text(DATABASE_KEY), "create_revision": "0"}
+        answer = await self._gateway.call(
+            "kv/txn", {"compare": [absent], "success": [put], "failure": [there]}
+        )
+        if answer.get("succeeded"):
+            return database
+        [kv] = answer["responses"][0]["response_range"]["kvs"]
+        return plain(kv.get("value", "")).decode(errors="replace")
 
     async def remove_function(self, function_id: str) -> None:
         await self._gateway.call("kv/deleterange", {"key": text(config_key(function_id))})

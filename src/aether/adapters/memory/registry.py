@@ -34,6 +34,7 @@ class MemoryRegistry:
         self._history = history
         self._changes: list[Change] = []
         self._revision = 0
+        self._database = ""
         self._entries: dict[str, Entry] = {}
         self.fences: dict[str, str] = {}
         """Of elections, by key."""
@@ -49,6 +50,10 @@ class MemoryRegistry:
         there = self._entries.get(config_key(config.id))
         if config.replaces(there if isinstance(there, FunctionConfig) else None):
             self.record(config_key(config.id), config)
+
+    async def claim(self, database: str) -> str:
+        self._database = self._database or database
+        return self._database
 
     async def remove_function(self, function_id: str) -> None:
         self.record(config_key(function_id), None)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aether.adapters.sql.database import Database
 from aether.adapters.sql.rows import function_from, function_row, version_json
-from aether.adapters.sql.tables import function_domains, functions, invocations
+from aether.adapters.sql.tables import function_domains, functions, identity, invocations
 from aether.adapters.sql.times import UtcTime
 from aether.domain.errors import FunctionNotFound, InvalidRequest, NameTaken
 from aether.domain.function import Function, Version
@@ -60,6 +60,10 @@ class SqlFunctionStore:
                 )
             rows = (await connection.execute(statement)).mappings().all()
         return [function_from(row) for row in rows]
+
+    async def identity(self) -> str:
+        async with self._database.reading() as connection:
+            return str(await connection.scalar(select(identity.c.id)))
 
     async def generations(self) -> dict[str, int]:
         async with self._database.reading() as connection:

@@ -37,6 +37,9 @@ functions = Table(
 )
 """A migration that adds what copies of rows have has to add 1 to every `generation`: they are made anew."""
 
+identity = Table("aether_database", metadata, Column("id", String, primary_key=True))
+"""One row, made with the table."""
+
 function_domains = Table(
     "function_domains",
     metadata,

@@ -10,6 +10,7 @@ import structlog
 
 from aether.domain.errors import AetherError, FunctionNotFound
 from aether.gateway.repair.bring import bring
+from aether.gateway.repair.claim import require_same_database
 from aether.ports.function_store import FunctionStore
 from aether.ports.registry import Registry
 
@@ -59,7 +60,8 @@ class ConfigRepair:
                     await self._wake.wait()
 
     async def repair(self) -> int:
-        """How many differed. Raises StoreUnavailable, with the rest left for the next time."""
+        """How many differed. Raises StoreUnavailable, with the rest left for the next time; OtherDatabase."""
+        await require_same_database(self._functions, self._registry)
         # Known first: a row is written before its configuration, so what is known can't be ahead of it.
         known = dict(self._known())
         rows = await self._functions.generations()
