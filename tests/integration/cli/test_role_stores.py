@@ -13,6 +13,7 @@ from tests.integration.edge.conftest import make_certificate
 from tests.postgres import postgres_server
 from tests.s3 import S3Server, s3_server
 
+from aether.adapters.etcd.answers import text
 from aether.adapters.etcd.json_gateway import Credentials, JsonGateway
 from aether.cli.failures import ExitCode
 from aether.cli.main import main
@@ -331,6 +332,19 @@ def line_with(process, text):
         if text in line:
             return line
     raise AssertionError(f"it ended without {text!r}")
+
+
+def test_gateway_whose_database_is_not_the_clusters_is_refused(role, etcd_server):
+    """As where AETHER_DATABASE_URL was forgotten: it would take all functions for gone."""
+    key = text("/aether/database")
+    asyncio.run(etcd_calls(etcd_server.url, ("kv/put", {"key": key, "value": text("of the others")})))
+    try:
+        code, said = role()
+        assert code == ExitCode.REFUSED
+        assert "another database" in said
+        assert "AETHER_DATABASE_URL" in said
+    finally:
+        asyncio.run(etcd_calls(etcd_server.url, ("kv/deleterange", {"key": key})))
 
 
 def test_stores_that_come_later_are_waited_for(tmp_path):
