@@ -33,7 +33,8 @@ class Relay:
     """One HTTP/1.1 relay in the running loop, on any number of listeners.
 
     `edge` says that clients are outside: X-Forwarded-For is appended to, -Proto and -Host are set. Where
-    `trusts` says of a client's address that it is a front proxy of ours, its -Proto and -Host are kept.
+    `trusts` says of a client's address that it is a front proxy of ours, its -Proto and -Host are kept, and
+    the limit of connections per client is not for it.
     Relays with the same `neighbours` reach each other within the process. `tls` is for upstreams that want
     it. With a `seat` it shares its port, and the limits of connections, with other processes.
     """
@@ -155,7 +156,7 @@ class Relay:
 
     def _arrived(self, arrival: Arrival) -> None:
         """It counts from now on, whether or not its handshake ever ends."""
-        arrival.client.counted = self._census.enter(arrival.host)
+        arrival.client.counted = self._census.enter(self._counted_as(arrival.host))
         if arrival.client.counted or self._unwelcome < _MAX_REFUSED:
             self._begin(arrival)
         else:
@@ -193,7 +194,7 @@ class Relay:
         self._clients.add(client)
         self._empty.clear()
         self.watch.add(client)
-        client.counted = client.counted or self._census.enter(client.peer[0])
+        client.counted = client.counted or self._census.enter(self._counted_as(client.peer[0]))
         if self._reachability is not None:
             self._reachability.add(client.transport)
 
@@ -205,10 +206,14 @@ class Relay:
         self._uncount(client, client.peer[0])
         self._check_empty()
 
+    def _counted_as(self, host: str) -> str:
+        """A front proxy has the connections of many clients: it is none of them."""
+        return "" if host and self.trusts(host) else host
+
     def _uncount(self, client: ClientConnection, host: str) -> None:
         if client.counted:
             client.counted = False
-            self._census.leave(host)
+            self._census.leave(self._counted_as(host))
 
     def became_tunnel(self, client: ClientConnection, tunnel: Tunnel) -> None:
         """The tunnel takes the client's place."""
@@ -220,7 +225,7 @@ class Relay:
     def remove_tunnel(self, tunnel: Tunnel) -> None:
         self._tunnels.discard(tunnel)
         self.watch.discard(tunnel)
-        self._census.leave(tunnel.exchange.request.client[0])
+        self._census.leave(self._counted_as(tunnel.exchange.request.client[0]))
         self._check_empty()
 
     def _check_empty(self) -> None:

@@ -84,3 +84,14 @@ async def test_connections_over_the_limit_are_told_to_come_again(hops):
     head, body = await second.response()
     assert (head.split()[1], json.loads(body)["error"]["code"]) == (b"503", "queue_full")
     assert b"Retry-After: 1\r\n" in head
+
+
+async def test_a_front_proxy_that_is_trusted_has_many_connections_of_many_clients(hops):
+    both = await hops(max_connections_per_client=1, trusts=lambda host: host == "127.0.0.1")
+    await both.connect()
+    second = await both.connect()
+    second.send(GET % (b"", b""))
+    function = await both.function()
+    await function.head()
+    function.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert (await second.response())[1] == b"ok"

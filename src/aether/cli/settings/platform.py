@@ -87,7 +87,7 @@ class PlatformSettings(BaseSettings):
         ge=0,
         le=1_000_000,
         description="Most connections from one address (IPv6: one /64) at a time; 0 for any number. "
-        "Behind a front proxy all come from its address.",
+        "Front proxies that are trusted may have any number.",
     )
     drain_timeout_s: int = Field(
         default=35,
