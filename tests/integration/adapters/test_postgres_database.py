@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 from tests.databases import emptied, new_database
 from tests.integration.edge.conftest import make_certificate
+from tests.postgres import programs
 
 from aether.adapters.sql import tables
 from aether.adapters.sql.database import connected, open_database
@@ -344,6 +345,36 @@ class TestSettings:
         with pytest.raises(StoreUnavailable, match="SSL"):
             await SqlFunctionStore(database).list()
         await database.close()
+
+
+class TestBackup:
+    async def test_restored_database_is_the_one_that_was_saved(self, postgres_server, tmp_path):
+        """As docs/cluster.md has it, into a database that has rows of its own by now."""
+        url, dump = await new_database(postgres_server), tmp_path / "aether.dump"
+        database = await open_database(url)
+        functions = SqlFunctionStore(database)
+        await functions.create(a_function())
+        await SqlInvocationLog(database).append([a_call(1)])
+        identity = await functions.identity()
+        await _run("pg_dump", "--format=custom", f"--file={dump}", url)
+        await functions.update(a_function(name="since"))
+        await functions.create(a_function(2))
+        await _run("pg_restore", "--clean", "--if-exists", f"--dbname={url}", str(dump))
+        assert await functions.list() == [a_function()]
+        assert await functions.identity() == identity
+        assert [call.id for call in await SqlInvocationLog(database).list("fn-1", 9)] == ["call-1"]
+        async with plain(url) as raw:
+            await raw.execute("UPDATE functions SET name = 'theirs'")
+        assert (await functions.get("theirs")).generation == 2
+        await database.close()
+
+
+async def _run(program, *words):
+    process = await asyncio.create_subprocess_exec(
+        programs() / program, *words, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 0, said.decode()
 
 
 class TestManyWriters:
