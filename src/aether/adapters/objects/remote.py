@@ -18,8 +18,8 @@ from aether.adapters.objects.errors import raise_if_full, translated
 from aether.adapters.objects.partial import finish, in_thread, partial
 from aether.domain.errors import StoreUnavailable
 
-PART_BYTES = 8 << 20
-"""Of an upload. S3 takes 10,000 of at least 5 MiB each. Source: the S3 API, "Multipart upload limits"."""
+PART_BYTES = 5 << 20
+"""Of an upload. S3 takes 10,000 of at least that each. Source: the S3 API, "Multipart upload limits"."""
 PARTS_AT_ONCE = 4
 """Of PART_BYTES each: what an upload holds in memory."""
 PIECE_BYTES = 4 << 20
