@@ -210,6 +210,18 @@ async def test_many_processes_can_open_a_new_database_at_once(path):
     assert await functions_in(path) == []
 
 
+async def test_new_file_that_another_process_writes_to_just_now_is_waited_for(path):
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE anything (at_all)")
+    other.execute("BEGIN IMMEDIATE")
+    opening = asyncio.ensure_future(functions_in(path))
+    await asyncio.wait([opening], timeout=0.2)
+    assert not opening.done()
+    other.execute("COMMIT")
+    assert await opening == []
+    other.close()
+
+
 async def test_process_that_dies_in_the_middle_of_a_migration_leaves_it_to_the_next(path):
     script = (
         "import asyncio, sys, time\n"

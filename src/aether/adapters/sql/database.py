@@ -77,6 +77,7 @@ async def connected(url: str) -> Database:
     if not file or file == ":memory:":
         raise ValueError("a SQLite database must be a file: its connections would each have their own")
     await asyncio.to_thread(sqlite.make_private, Path(file))
+    await asyncio.to_thread(sqlite.use_wal, Path(file))
     engine = create_async_engine(
         parsed.set(drivername="sqlite+aiosqlite"),
         pool_size=CONNECTIONS,

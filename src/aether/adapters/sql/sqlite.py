@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aether.domain.errors import DiskFull, StoreUnavailable
 
+RETRY_S = 0.01
 BUSY_TIMEOUT_MS = 10_000
 """How long one process waits for another's write; ours take milliseconds."""
 
@@ -50,6 +54,25 @@ def make_private(path: Path) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"no room for the database {path}") from error
         raise StoreUnavailable(f"the database {path} can't be used: {error.strerror}") from error
+
+
+def use_wal(path: Path) -> None:
+    """Switch the file to the write-ahead log, once for good, by whoever is first.
+
+    SQLite doesn't wait for others there, whatever the timeout: two that switch at once would both fail.
+    """
+    end_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" in str(error) and time.monotonic() < end_s:
+                    time.sleep(RETRY_S)
+                    continue
+            except sqlite3.DatabaseError:
+                pass
+            return  # what else is wrong with it is told when it is used
 
 
 def configure(engine: AsyncEngine) -> None:
