@@ -98,7 +98,7 @@ class Processes:
 
     def _stop(self) -> None:
         self._asked += 1
-        self._share.end()
+        self._share.end(at_once=self._asked > 1)
         if self._asked == 1:
             say("Stopping: running requests may end first. Once more to not wait for them.")
         else:

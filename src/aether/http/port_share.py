@@ -17,6 +17,7 @@ _ROWS = 2
 _CELLS = _ROWS * _BUCKETS
 _INT = 4
 _VACANT = -1
+_END, _AT_ONCE = 1, 2
 _SLACK = 2
 """Connections that a process may have more than another before it holds back."""
 
@@ -30,7 +31,7 @@ class PortShare:
         self._memory = mmap.mmap(-1, _INT * (2 * (processes + 1) + _CELLS * processes))
         whole = memoryview(self._memory).cast("i")
         self.totals = whole[: processes + 1]
-        """Connections of each process; the last number says that all are to end."""
+        """Connections of each process; the last number says whether all are to end, and at once."""
         self.ready = whole[processes + 1 : 2 * (processes + 1)]
         self.clients = whole[2 * (processes + 1) :]
         """Of each process connections by client, roughly: each has `_ROWS` counters, shared with others."""
@@ -44,9 +45,9 @@ class PortShare:
         nothing = memoryview(bytes(_INT * _CELLS)).cast("i")
         self.clients[index * _CELLS : (index + 1) * _CELLS] = nothing
 
-    def end(self) -> None:
+    def end(self, *, at_once: bool = False) -> None:
         """Whoever stops accepting from now on is not alone in it: nobody would take what waits."""
-        self.totals[self.processes] = 1
+        self.totals[self.processes] = _AT_ONCE if at_once else _END
 
 
 class Seat:
@@ -66,7 +67,12 @@ class Seat:
 
     @property
     def all_end(self) -> bool:
-        return bool(self._share.totals[self._share.processes])
+        return self._share.totals[self._share.processes] >= _END
+
+    @property
+    def at_once(self) -> bool:
+        """What runs is not to be waited for."""
+        return self._share.totals[self._share.processes] >= _AT_ONCE
 
     def is_my_turn(self) -> bool:
         """Whether no other process has clearly fewer connections."""

@@ -15,10 +15,10 @@ import httpx
 import pytest
 import uvloop
 from prometheus_client.parser import text_string_to_metric_families
-from tests.engines import etcd_server, free_port, redis_server
+from tests.engines import EtcdServer, RedisServer, free_port, running
 from tests.integration.platform.conftest import archive
 
-__all__ = ["etcd_server", "redis_server"]
+from aether.cli.failures import ExitCode
 
 WITHIN_S = 40
 KEY = "ak-test-of-processes"
@@ -97,17 +97,19 @@ class Gateway:
 
 
 @pytest.fixture
-async def environment(tmp_path, etcd_server, redis_server):
+def environment(tmp_path):
+    """Over stores of its own: etcd remembers which database its gateways have."""
     (tmp_path / "code").mkdir()
-    return {
-        "ETCD_ENDPOINTS": etcd_server.address,
-        "REDIS_ADDR": redis_server.address,
-        "AETHER_CODE_DIR": str(tmp_path / "code"),
-        "AETHER_DATA_DIR": str(tmp_path / "gateway"),
-        "AETHER_API_KEY": KEY,
-        "AETHER_VMM": "simulated",
-        "AETHER_WORKER_PORT": "0",
-    }
+    with running(EtcdServer) as etcd, running(RedisServer) as redis:
+        yield {
+            "ETCD_ENDPOINTS": etcd.address,
+            "REDIS_ADDR": redis.address,
+            "AETHER_CODE_DIR": str(tmp_path / "code"),
+            "AETHER_DATA_DIR": str(tmp_path / "gateway"),
+            "AETHER_API_KEY": KEY,
+            "AETHER_VMM": "simulated",
+            "AETHER_WORKER_PORT": "0",
+        }
 
 
 @pytest.fixture
@@ -202,8 +204,75 @@ async def test_processes_share_connections_metrics_and_crashes(gateway):
     assert other in role.children()
     assert len(role.children()) == 2
 
-    role.process.send_signal(signal.SIGTERM)
+    # An end, with everybody signalled as service managers do: nobody who got a connection is let down.
+    ended = asyncio.gather(*(calls_until_refused(port) for _ in range(8)))
+    await asyncio.sleep(0.1)
+    for pid in (*role.children(), role.process.pid):
+        os.kill(pid, signal.SIGTERM)
     assert await role.ended() == 0
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port))
+    assert {error for errors in await ended for error in errors} == set()
     assert role.said().count("Stopped.") == 1
+
+
+async def calls_until_refused(port: int) -> list[str]:
+    """A connection for each call; what went wrong other than that nobody listens any more."""
+    errors = []
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            return errors
+        except OSError:  # in the very moment in which the port closes
+            continue
+        try:
+            writer.write(b"GET /functions/hello/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            answer = await reader.read()
+            if not answer.startswith(b"HTTP/1.1 200"):
+                errors.append(repr(answer[:60]))
+        except OSError as error:
+            errors.append(repr(error))
+        finally:
+            writer.close()
+
+
+@pytest.mark.slow
+async def test_processes_end_with_the_one_that_started_them(gateway):
+    children = gateway.role.children()
+    gateway.role.process.kill()
+    async with asyncio.timeout(WITHIN_S):
+        while any(Path(f"/proc/{pid}").exists() for pid in children):
+            await asyncio.sleep(0.05)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", gateway.port))
+
+
+@pytest.mark.slow
+async def test_what_keeps_all_processes_from_starting_ends_the_command_with_its_exit_code(
+    tmp_path, environment
+):
+    role = Role(
+        *("gateway", "--processes", "2", "--port", "0"),
+        environment=environment | {"ETCD_ENDPOINTS": f"127.0.0.1:{free_port()}"},
+        log=tmp_path / "gateway.log",
+    )
+    try:
+        assert await role.ended() == ExitCode.STORE
+        assert "ETCD_ENDPOINTS" in role.said()
+        assert "Traceback" not in role.said()
+    finally:
+        role.end()
+
+
+@pytest.mark.slow
+async def test_a_port_that_is_taken_is_told_once(tmp_path, environment):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        role = Role(
+            *("gateway", "--processes", "2", "--port", str(taken.getsockname()[1])),
+            environment=environment,
+            log=tmp_path / "gateway.log",
+        )
+        try:
+            assert await role.ended() == ExitCode.REFUSED
+            assert role.said().count("is in use") == 1
+        finally:
+            role.end()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 from contextlib import ExitStack
@@ -24,6 +23,10 @@ from aether.cli.stores.failing import StoppedBefore
 from aether.cli.stores.needed import require
 from aether.gateway.metrics_of_all import forget_all, keep_what_lasts
 from aether.http import PortShare, Seat
+
+PARENT_TELLS_WITHIN_S = 0.1
+"""A service manager may signal all processes at once, and the parent signals them again: it is the parent
+that says whether all are to end, and whether at once."""
 
 
 def serve_in_processes(settings: Settings, *, with_controller: bool, wait: bool) -> int:
@@ -59,12 +62,14 @@ def serve_in_processes(settings: Settings, *, with_controller: bool, wait: bool)
 async def _one(settings: Settings, seat: Seat, *, with_controller: bool, wait: bool) -> int:
     stop, hurry = asyncio.Event(), asyncio.Event()
 
-    def asked() -> None:
-        if hurry.is_set():
-            os._exit(ExitCode.INTERRUPTED)
-        (hurry if stop.is_set() else stop).set()
+    loop = asyncio.get_running_loop()
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked)
+    def asked() -> None:
+        if seat.at_once:
+            hurry.set()
+        loop.call_later(PARENT_TELLS_WITHIN_S, stop.set)
+
+    loop.add_signal_handler(signal.SIGTERM, asked)
     try:
         await GatewayRole(settings, with_controller=with_controller, seat=seat).run(stop, hurry, wait=wait)
     except StoppedBefore:
