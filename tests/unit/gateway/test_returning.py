@@ -67,3 +67,21 @@ async def test_they_are_told_when_it_does_not_come_back(parts: Parts):
     await parts.lease.close()
     with pytest.raises(NoCapacity, match="no worker is there"):
         await asyncio.wait_for(tasks[0], 5)
+
+
+async def test_of_a_worker_that_crashed_instances_are_waited_for_a_moment(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody listens for them, and the registry still has them: its next process may take them over."""
+    config = await parts.put(function())
+    await parts.lease.put_instance(instance("a"))
+    await parts.until(lambda: parts.routes.ready(config))
+    slot = parts.routes.pick(config)
+    parts.activator.release(slot)
+    parts.routes.lose(slot)
+    tasks = await waiting(parts, config, 2)
+    assert await parts.jobs.depth() == 0
+    monkeypatch.setattr("aether.gateway.returning.AFTER_CRASH_S", 0.0)
+    await parts.lease.put_worker(replace(worker(), load=1))
+    await parts.until(lambda: parts.activator.starting(config))
+    await cancelled(tasks)
