@@ -1,16 +1,21 @@
 """The worker: takes jobs, runs instances, and says what it has.
 
-- `worker`           the role: takes jobs, keeps its registry entries current, drains
-- `answering`        what becomes of a job, told to who asked
+Its life
+- `role`             a process of its own: its id, adoption, the end; `home` is who it is
+- `worker`           what it does in any process; `intake` of jobs, `answering` of them
+- `hearing`          what the registry says, `registry_watch` by `reached`; `known_functions`
+- `telling`          what it says of itself: `heartbeat`, `crash_loops`, `failed_starts`
+- `own_server`       its own HTTP server, and the `metrics` there
+- `adopting`         machines that an earlier process left, by what it `kept` of them
+- `handing_over`     busy functions, before it drains; `requests` that others may come late for
+
+Its instances
 - `host`             what all its instances share
-- `instance`         one instance from its start to its end: `start`, `drain`, `ends`
-- `instance_proxy`   what the relay asks on the way into an instance; `wording` of its own answers
+- `instance`         one instance from its start to its end: `start`, `serving`, `drain`, `ends`
+- `instance_proxy`   what the relay asks on the way into an instance; `proxy_ports`, `hop`, `wording`
 - `side_by_side`     two things under way, the first of which to end decides
 - `health`           whether an instance is well, by `probe` and by the `signs` its requests give; `doubts`
-- `heartbeat`        what a worker says of itself
-- `crash_loops`      instances that ended by themselves, counted
-- `code_cache`       code images, fetched on need by `code_fetch`; `cached_images` are those here
-- `foreign_code`     what a foreign gateway changes
-- `known_functions`  what the registry said of functions
+- `output`           where the lines go that it prints; `records` of what is told of it
+- `code_cache`       code images, fetched on need: `cached_images`, `current_code`, `foreign_code`, `code_fetch`
 - `capacity`         how much memory there is to give
 """
