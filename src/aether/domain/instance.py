@@ -37,6 +37,6 @@ class Instance:
     tls: bool = False
     """Its proxy speaks TLS, and asks for a certificate of the cluster's; a foreign worker's does not."""
     keyed: bool = False
-    """Its proxy wants the cluster key. No other is sent it: what does not take it off shows it to a function."""
+    """Its proxy wants the cluster key. No other is sent it: who doesn't take it off shows it to functions."""
     phases: Mapping[str, float] = field(default_factory=dict)
     """Milliseconds that its start took, by phase."""
