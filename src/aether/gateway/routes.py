@@ -157,9 +157,11 @@ class RouteTable:
             while True:
                 try:
                     view = await registry.view()
+                    self._held.heard()
                     self._load(view)
                     async with aclosing(registry.watch(view.revision)) as changes:
                         async for change in changes:
+                            self._held.heard()
                             self._apply(change)
                 except StoreUnavailable as error:
                     log.warning("registry away, routes stay as last known", reason=error.message)
@@ -174,6 +176,7 @@ class RouteTable:
         if self._history not in (None, view.history):
             log.warning("the registry lost everything, routes stay until it is put again", entries=len(gone))
             self._held.hold(gone)
+        self._held.hold(filter(self._held.doubts, gone))
         self._history = view.history
         self._held.seen(view.entries)
         for key in gone:
@@ -184,6 +187,10 @@ class RouteTable:
         self.on_view()
 
     def _apply(self, change: Change) -> None:
+        if change.value is None and self._held.doubts(change.key):
+            self._held.hold([change.key])
+            self.revision = change.revision
+            return
         self._held.seen([change.key])
         if change.value is None:
             self._remove(change.key)
