@@ -16,6 +16,6 @@ Its instances
 - `side_by_side`     two things under way, the first of which to end decides
 - `health`           whether an instance is well, by `probe` and by the `signs` its requests give; `doubts`
 - `output`           where the lines go that it prints; `records` of what is told of it
-- `code_cache`       code images, fetched on need: `cached_images`, `current_code`, `foreign_code`, `code_fetch`
+- `code_cache`       code images by need: `cached_images`, `code_fetch`, `current_code`, `foreign_code`
 - `capacity`         how much memory there is to give
 """
