@@ -266,8 +266,10 @@ async def test_full_disk_of_the_store_is_told_and_the_current_code_stays(image_o
         store = await open_code_store(server.account())
         await store.put("fn-1", *image_of(b"before"))
         for size_mib in (7, 20):  # too large for the second write, and for the first, which is in parts
-            with pytest.raises(StoreUnavailable) as failed:
+            with pytest.raises((StoreUnavailable, DiskFull)) as failed:
                 await store.put("fn-1", *image_of(os.urandom(MIB) * size_mib))
+            if isinstance(failed.value, DiskFull):  # other servers have a word for it
+                continue
             assert "disk full" in failed.value.hint or "lost an upload" in failed.value.message
         current = await store.fetch_current("fn-1", tmp_path / "out")
         assert current.sha256 == hashlib.sha256(b"before").hexdigest()

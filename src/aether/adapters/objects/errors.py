@@ -20,12 +20,13 @@ NO_ROOM_CODES = (
     "QuotaExceeded",
     "InsufficientStorage",
 )
-"""Codes of S3 servers, of MinIO and Ceph for two; HTTP 507 says the same."""
+"""Codes of MinIO's, Ceph's and versitygw's; HTTP 507 says the same."""
 
 REFUSALS = {
     "NoSuchBucket": ("has no such bucket", "bucket"),
     "InvalidBucketName": ("takes no bucket of that name", "bucket"),
     "InvalidAccessKeyId": ("does not know the access key", "access_key"),
+    "XAdminUserNotFound": ("does not know the access key", "access_key"),
     "SignatureDoesNotMatch": ("finds that the secret key is not the access key's", "secret_key"),
     "AccessDenied": ("does not let the access key do this", "access_key"),
     "RequestTimeTooSkewed": ("has another time than this host: set both clocks", ""),
@@ -33,7 +34,10 @@ REFUSALS = {
     "IllegalLocationConstraintException": ("is in another region", "region"),
     "PermanentRedirect": ("has the bucket in another region", "region"),
 }
-"""What no second try will mend: what to say, and what it is about. Source: the S3 API, "Error responses"."""
+"""What no second try will mend: what to say, and what it is about.
+
+Source: the S3 API, "Error responses"; the code with Admin in it is versitygw's.
+"""
 
 HINTS = {
     "": None,
