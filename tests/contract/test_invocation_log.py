@@ -91,6 +91,13 @@ class InvocationLogContract:
         assert await log.list("fn-1", 10) == []
         assert ids(await log.list("fn-2", 10)) == ["call-002"]
 
+    async def test_many_calls_go_with_their_function(self, log, functions, monkeypatch):
+        monkeypatch.setattr("aether.adapters.sql.function_store.CALLS_AT_ONCE", 10)
+        await log.append([a_call(number, f"fn-{number % 2 + 1}") for number in range(50)])
+        await functions.delete("fn-1")
+        assert await log.list("fn-1", 99) == []
+        assert len(await log.list("fn-2", 99)) == 25
+
     async def test_second_try_of_a_batch_writes_no_call_twice(self, log):
         batch = [a_call(number) for number in range(5)]
         await log.append(batch)

@@ -13,6 +13,9 @@ from aether.adapters.sql.times import UtcTime
 from aether.domain.errors import FunctionNotFound, InvalidRequest, NameTaken
 from aether.domain.function import Function, Version
 
+CALLS_AT_ONCE = 5_000
+"""Records of calls that are deleted in one transaction."""
+
 
 class SqlFunctionStore:
     """Implements `aether.ports.function_store.FunctionStore`. The database stays its opener's to close."""
@@ -103,6 +106,9 @@ class SqlFunctionStore:
             await connection.execute(behind.values(generation=generation + 1))
 
     async def delete(self, function_id: str) -> None:
+        # Millions of calls take longer than others can wait, or a statement may: most of them go first.
+        while await self._delete_calls(function_id) == CALLS_AT_ONCE:
+            pass
         async with self._database.writing() as connection:
             await _locked(connection, function_id)  # first, as who changes it does
             await connection.execute(
@@ -112,6 +118,12 @@ class SqlFunctionStore:
             deleted = await connection.execute(delete(functions).where(_is(function_id)))
         if deleted.rowcount == 0:
             raise _not_found(function_id)
+
+    async def _delete_calls(self, function_id: str) -> int:
+        mine = select(invocations.c.id).where(invocations.c.function_id == function_id).limit(CALLS_AT_ONCE)
+        async with self._database.writing() as connection:
+            deleted = await connection.execute(delete(invocations).where(invocations.c.id.in_(mine)))
+        return deleted.rowcount
 
     async def _raise_if_taken(self, function: Function) -> None:
         """Tell a taken name from other violations: engines word them differently, so look."""
