@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 BROKEN = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, IndexError)
 """What a connection that can't be used any more raises."""
 
+READ_BYTES = 256 * 1024
+
 KEEPALIVE_IDLE_S = 3
 KEEPALIVE_EVERY_S = 1
 KEEPALIVE_PROBES = 3
@@ -86,13 +88,17 @@ class Connection:
         if not chunked:
             yield await self._reader.readexactly(length)
             return
-        begun = b""
-        async for chunk in self._chunks():
-            *lines, begun = (begun + chunk).split(b"\n")
+        begun, buffer = b"", b""
+        while data := await self._reader.read(READ_BYTES):
+            chunks, buffer, ended = _whole_chunks(buffer + data)
+            *lines, begun = (begun + chunks).split(b"\n")
             for line in lines:
                 yield line
-        if begun:
-            yield begun
+            if ended:
+                if begun:
+                    yield begun
+                return
+        raise asyncio.IncompleteReadError(buffer, None)
 
     def abort(self) -> None:
         self._writer.transport.abort()
@@ -121,3 +127,19 @@ class Connection:
             yield (await self._reader.readexactly(size + 2))[:-2]
         while await self._reader.readuntil(b"\r\n") != b"\r\n":
             pass
+
+
+def _whole_chunks(data: bytes) -> tuple[bytes, bytes, bool]:
+    """What is in the chunks that are there as a whole, the rest, and whether the last was among them."""
+    found: list[bytes] = []
+    at = 0
+    while (end := data.find(b"\r\n", at)) >= 0:
+        size = int(data[at:end], 16)
+        if not size:
+            return b"".join(found), b"", True
+        begins = end + 2
+        if len(data) < begins + size + 2:
+            break
+        found.append(data[begins : begins + size])
+        at = begins + size + 2
+    return b"".join(found), data[at:], False

@@ -97,10 +97,10 @@ def dump(entry: Entry) -> bytes:
 
 
 def _form(key: str) -> _Form | None:
-    if _WORKER.fullmatch(key):
-        return WORKER
     if _INSTANCE.fullmatch(key):
         return INSTANCE
+    if _WORKER.fullmatch(key):
+        return WORKER
     if _GATEWAY.fullmatch(key):
         return GATEWAY
     if _DRAIN.fullmatch(key):

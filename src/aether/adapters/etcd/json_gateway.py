@@ -74,12 +74,16 @@ class JsonGateway:
         try:
             body = json.dumps(request).encode()
             async with aclosing(connection.stream(f"/v3/{name}", body, headers)) as lines:
-                while True:
-                    async with asyncio.timeout(None if begun else self._call_within_s):
+                while not begun:
+                    async with asyncio.timeout(self._call_within_s):
                         line = await anext(lines)
                     if line.strip():
                         yield result_of(name, json.loads(line))
                         begun = True
+                while True:
+                    line = await anext(lines)
+                    if line:
+                        yield result_of(name, json.loads(line))
         except Refused as refused:
             if refused.grpc_code == UNAUTHENTICATED:
                 self._token = ""
