@@ -9,8 +9,8 @@ from aether.gateway.places import Slot
 from aether.gateway.routes import RouteTable
 from aether.ports.clock import Clock
 
-COMES_BACK_S = 5.0
-"""So long no other instance is started in place of one that comes back; then both may be."""
+COMES_BACK_S = 10.0
+"""As long as its lease no other instance is started in place of one that comes back."""
 AFTER_CRASH_S = 3.0
 """The same where a worker crashed: who looks after it starts it again at once, or not at all."""
 FORGET_AFTER_S = 60.0
