@@ -15,7 +15,7 @@ from aether.ports.registry import Lease
 log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
-PAUSE_PER_INSTANCE_S, LONGEST_PAUSE_S = 0.001, 0.2
+PAUSE_PER_INSTANCE_S, LONGEST_PAUSE_S = 0.002, 0.5
 """Between two records, however much news there is: each has all instances in it, and goes to every reader."""
 
 
