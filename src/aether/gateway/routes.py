@@ -173,8 +173,7 @@ class RouteTable:
         gone = self._keys() - view.entries.keys()
         for entry in view.entries.values():
             self._put(entry)
-        if self._history not in (None, view.history) or view.revision < self.revision:
-            # An older backup of the same is at an earlier revision.
+        if self._history not in (None, view.history):
             log.warning("the registry lost what it had, routes stay until it is put again", entries=len(gone))
             self._held.hold(gone)
         self._held.hold(filter(self._held.doubts, gone))

@@ -35,8 +35,8 @@ class View:
     revision: int
     entries: dict[str, Entry]
     history: str = ""
-    """Another than of the view before where the engine lost everything, as one that was restored: what it
-    lacks need not be gone, its owners put it again."""
+    """Another than of the view before where the engine lost what it had, as one that was restored, empty or
+    from a backup: what it lacks need not be gone, its owners put it again."""
 
 
 class Lease(Protocol):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 from base64 import b64decode
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
@@ -268,6 +269,30 @@ class TestWatch:
         after = await registry.view()
         assert after.entries == {}
         assert after.history != view.history
+
+    async def test_etcd_restored_from_a_backup_is_told(self, etcd_server, registry, tmp_path):
+        """What it lacks was put after the backup was made, and need not be gone."""
+        await registry.put_function(a_config(1))
+        data = etcd_server.directory / "data"
+        before = await registry.view()
+        assert (await registry.view()).history == before.history
+        etcd_server.kill()
+        shutil.copytree(data, tmp_path / "backup")
+        etcd_server.start()
+        async with aclosing(registry.watch(before.revision)) as watch:
+            for revision in range(2, 9):
+                await registry.put_function(a_config(revision))
+            while revision_of(await anext(watch)) < 8:
+                pass
+            etcd_server.kill()
+            shutil.rmtree(data)
+            shutil.copytree(tmp_path / "backup", data)
+            etcd_server.start()
+            with pytest.raises(StoreUnavailable, match="another history"):
+                await anext(watch)
+        after = await registry.view()
+        assert after.history != before.history
+        assert (await registry.view()).history == after.history
 
     async def test_etcd_restored_empty_is_told_also_when_it_has_grown_since(
         self, etcd_server, gateway, registry, stack

@@ -37,12 +37,6 @@ async def test_nothing_goes_when_the_registry_lost_everything(routes):
     assert routes.generations() == {"fn-1": 3}
 
 
-async def test_nothing_goes_when_the_registry_is_as_it_was_some_time_ago(routes):
-    routes._load(View(9, WORKER, "first"))
-    assert known(routes) == list(ALL.values())
-    assert routes.generations() == {"fn-1": 0}
-
-
 async def test_what_goes_from_the_same_registry_is_gone(routes):
     routes._load(View(11, WORKER, "first"))
     assert known(routes) == list(WORKER.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aether.adapters.etcd import history, revisions
@@ -46,6 +47,9 @@ class EtcdRegistry:
         self._page = page
         self._history = ""
         """Which one the last view was of."""
+        self._seen = 0
+        """The revision of the last view, or what a watch saw after it."""
+        self._restores = 0
         self._set_aside = SetAside()
         self._leases: set[EtcdLease] = set()
         self._watches: set[EtcdWatch] = set()
@@ -128,7 +132,11 @@ class EtcdRegistry:
             view = await self._taken()
             # Everything may have been lost just before it was taken.
             if await history.known(self._gateway) == self._history:
-                return view
+                break
+        if view.revision < self._seen:
+            self._restores += 1  # from a backup of the same history
+        self._seen = view.revision
+        return replace(view, history=f"{view.history}.{self._restores}")
 
     async def _taken(self) -> View:
         entries: dict[str, Entry] = {}
@@ -146,10 +154,14 @@ class EtcdRegistry:
 
     def watch(self, after_revision: int, wants: Wants | None = None) -> Feed[Change]:
         watch = EtcdWatch(
-            self._gateway, after_revision, self._history, self._set_aside, self._watches.discard, wants=wants
+            self._gateway, after_revision, self._history, self._set_aside, self._closed, wants=wants
         )
         self._watches.add(watch)
         return watch
+
+    def _closed(self, watch: EtcdWatch) -> None:
+        self._watches.discard(watch)
+        self._seen = max(self._seen, watch.after)
 
     async def aclose(self) -> None:
         """Leases that are still open run out by themselves: who comes after may take their entries over."""

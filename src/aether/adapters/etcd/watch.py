@@ -44,7 +44,8 @@ class EtcdWatch:
         wants: Wants | None = None,
     ) -> None:
         self._gateway = gateway
-        self._after = after
+        self.after = after
+        """The last change that was read."""
         self._history = of_history
         self._set_aside = set_aside
         self._on_close = on_close
@@ -106,7 +107,7 @@ class EtcdWatch:
 
     async def _streamed(self) -> Any:
         """Take results until the stream breaks; something each time that one came."""
-        start = revisions.next_revision(self._after)
+        start = revisions.next_revision(self.after)
         create = {
             "key": text(entries.FIRST),
             "range_end": text(entries.END),
@@ -126,7 +127,7 @@ class EtcdWatch:
 
     async def _check(self, header: Mapping[str, Any]) -> None:
         """Of a stream that has begun, before anything is taken from it."""
-        seen, _ = revisions.split(self._after)
+        seen, _ = revisions.split(self.after)
         there = await history.known(self._gateway)
         self._history = self._history or there
         if there != self._history or int(header.get("revision", 0)) < seen:
@@ -140,8 +141,8 @@ class EtcdWatch:
             for place, event in enumerate(together):
                 last = place == len(together) - 1
                 numbered = revisions.number(revision) if last else revisions.number(revision, place)
-                if numbered > self._after:
-                    self._after = numbered
+                if numbered > self.after:
+                    self.after = numbered
                     self._give(numbered, event)
         self._more.set()
 
