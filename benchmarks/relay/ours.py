@@ -68,7 +68,7 @@ async def serve(backend_port: int, folder: Path) -> None:
         lease = await registry.lease("bench")
         ports = {"direct": backend_port}
         for name, reached_by in (("proxied", neighbours), ("remote", None)):
-            proxy = _proxy(backend_port, folder, clock, reached_by)
+            proxy = _proxy(name, backend_port, folder, clock, reached_by)
             ports[name] = await stack.enter_async_context(proxy.listening(HOST, FIRST_PROXY_PORT))
         for name, port in ports.items():
             function = _function(name)
@@ -116,10 +116,10 @@ def _instance(function: Function, port: int) -> Instance:
 
 
 def _proxy(
-    backend_port: int, folder: Path, clock: SystemClock, neighbours: Neighbours | None
+    name: str, backend_port: int, folder: Path, clock: SystemClock, neighbours: Neighbours | None
 ) -> InstanceProxy:
     runtime = Runtime("node", folder, ("node",), "handler.js")
-    spec = MachineSpec("inst-proxied", "fn-proxied", runtime, folder, "handler.js", 3000, 1, 128)
+    spec = MachineSpec(f"inst-{name}", f"fn-{name}", runtime, folder, "handler.js", 3000, 1, 128)
     limits = Limits(max_concurrency=CONCURRENCY)
     machine = BackendMachine((HOST, backend_port), spec)
     return InstanceProxy(SimulatedVmm(), machine, lambda: limits, clock, neighbours=neighbours)
