@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from tests.api import Api, until
 from tests.cluster.cluster import GATEWAY_PORT, UP
 from tests.faults.cluster.play import BEFORE_S, Play
-from tests.faults.load import Client, Target
+from tests.faults.load import Cause, Client, Target
 from tests.faults.stage.code import echo
 
 INSTANCES = 2
@@ -32,16 +32,24 @@ async def restart(play: Play) -> None:
         worker.start()
 
     await _adopted(play, again)
+    surplus = play.stage.facts["surplus_vms"]
+    play.stage.check(not surplus, f"{surplus} VMs were started meanwhile")
 
 
 async def crash(play: Play) -> None:
-    """A worker is killed and started at once: the same, but for what ran on it then."""
+    """A worker is killed and started at once: its microVMs live on, and the next one adopts them."""
     worker = play.cluster.workers[0]
 
     async def again() -> None:
         async with play.killing():
             await worker.kill()
+        since_s = time.monotonic()
         worker.start()
+        await worker.said(UP, DEADLINE_S)
+        # There is no other worker: where its lease ends before, calls are told so.
+        within_s = time.monotonic() - since_s
+        cause = Cause("no_capacity", int(RATE * within_s), since_s, since_s + within_s)
+        play.stage.ledger.causes.append(cause)
 
     await _adopted(play, again)
 
