@@ -13,8 +13,9 @@ from aether.cli.roles.runtimes import SeenRuntimes
 from aether.cli.roles.scaling import look_out, scale_with
 from aether.cli.settings import Settings
 from aether.cli.stores.health import look_at
+from aether.cli.stores.of_gateway import open_gateway_stores
 from aether.cli.stores.opened import Stores
-from aether.cli.stores.shared import Opened, open_gateway_stores
+from aether.cli.stores.shared import Opened
 from aether.gateway.gateway import Gateway
 from aether.gateway.metrics_of_all import MetricsOfAll
 from aether.http import Seat

@@ -6,5 +6,5 @@
 `tls`       whom we trust and what we show
 `failing`   how a store that is not there is told, and waiting for one
 `health`    how stores are just now
-`shared`    all of it together, for each role
+`shared`    all of it together, for each role; `of_gateway` with the database
 """

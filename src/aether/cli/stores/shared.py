@@ -1,4 +1,8 @@
-"""What each role opens of the stores that all share."""
+"""What workers and controllers open of the stores that all share; gateways have SQL beside it.
+
+That is a file of its own: its libraries take as long to import as all others, and calls wait while a worker
+restarts.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +19,14 @@ from aether.adapters.redis.clients import RedisClients
 from aether.adapters.redis.function_logs import RedisFunctionLogs
 from aether.adapters.redis.job_queue import RedisJobQueue
 from aether.adapters.redis.notifications import RedisNotifications
-from aether.adapters.sql.function_store import SqlFunctionStore
-from aether.adapters.sql.invocation_log import SqlInvocationLog
 from aether.cli.settings import Settings
-from aether.cli.stores import etcd, redis, sql
+from aether.cli.stores import etcd, redis
 from aether.cli.stores.code import Code
 from aether.cli.stores.etcd import open_etcd
 from aether.cli.stores.failing import ready, unless
 from aether.cli.stores.health import Probe
-from aether.cli.stores.opened import ControllerStores, Stores, WorkerStores
+from aether.cli.stores.opened import ControllerStores, WorkerStores
 from aether.cli.stores.redis import open_redis
-from aether.cli.stores.sql import open_sql, sql_target
 from aether.ports.election import Election
 
 T_co = TypeVar("T_co", bound=ControllerStores, covariant=True)
@@ -41,37 +42,13 @@ class Opened(Generic[T_co]):
 
 
 @asynccontextmanager
-async def open_gateway_stores(
-    settings: Settings, stop: asyncio.Event, *, wait: bool
-) -> AsyncIterator[Opened[Stores]]:
-    """Raises StoreFailed, InvalidSettings, StoppedBefore."""
-    async with AsyncExitStack() as stack:
-        async with unless(stop):
-            opened = await _open_shared(settings, stack, wait=wait)
-            database = await stack.enter_async_context(open_sql(settings, wait=wait))
-        shared = opened.stores
-        stores = Stores(
-            code=shared.code,
-            registry=shared.registry,
-            jobs=shared.jobs,
-            notifications=shared.notifications,
-            logs=shared.logs,
-            clock=shared.clock,
-            functions=SqlFunctionStore(database),
-            invocations=SqlInvocationLog(database),
-        )
-        probe = Probe(sql_target(settings), lambda: sql.look(database))
-        yield Opened(stores, opened.election, (*opened.probes, probe))
-
-
-@asynccontextmanager
 async def open_worker_stores(
     settings: Settings, stop: asyncio.Event, *, wait: bool
 ) -> AsyncIterator[Opened[WorkerStores]]:
-    """As `open_gateway_stores`, but for SQL, which a worker has no business with."""
+    """All but SQL. Raises StoreFailed, InvalidSettings, StoppedBefore."""
     async with AsyncExitStack() as stack:
         async with unless(stop):
-            opened = await _open_shared(settings, stack, wait=wait)
+            opened = await open_shared(settings, stack, wait=wait)
         yield opened
 
 
@@ -92,7 +69,7 @@ class _Engines:
     redis: RedisClients
 
 
-async def _open_shared(settings: Settings, stack: AsyncExitStack, *, wait: bool) -> Opened[WorkerStores]:
+async def open_shared(settings: Settings, stack: AsyncExitStack, *, wait: bool) -> Opened[WorkerStores]:
     engines = await _open_engines(settings, stack, wait=wait)
     opened, clients = engines.opened, engines.redis
     code = Code(settings)
