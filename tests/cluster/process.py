@@ -125,13 +125,13 @@ class Process:
         self.send(signal.SIGKILL)
         await self.ended()
 
-    def listeners(self) -> list[int]:
-        """Ids of it and its children that listen for TCP connections."""
+    def listeners(self, port: int) -> list[int]:
+        """Ids of it and its children that hold a socket which takes connections on that port."""
         family = [self.pid, *map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())]
         inodes = {
             fields[9]
             for fields in map(str.split, Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines())
-            if fields[3] == LISTENS
+            if fields[3] == LISTENS and fields[1].endswith(f":{port:04X}")
         }
         return [pid for pid in family if inodes & _sockets(pid)]
 
