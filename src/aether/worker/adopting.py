@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -28,26 +28,35 @@ class Adopted:
 
 
 class Adopting:
-    """`functions` knows what the registry says of them, `entries` is all that it said."""
+    """`functions` knows what the registry says of them, `entries` is all that it said.
 
-    def __init__(self, host: Host, functions: KnownFunctions, entries: Mapping[str, Entry]) -> None:
+    `take` gets each that is adopted at once: one that gives no sign of life holds no other up.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        functions: KnownFunctions,
+        entries: Mapping[str, Entry],
+        take: Callable[[Adopted], None],
+    ) -> None:
         self._host = host
         self._functions = functions
         self._entries = entries
+        self._take = take
 
-    async def all(self) -> list[Adopted]:
-        """Those that can be; the others have ended when this returns, and nothing of them is left."""
+    async def all(self) -> None:
+        """What can't be adopted has ended when this returns, and nothing of it is left."""
         kept = self._host.kept.all()
         there = await self._host.vmm.list()
         for instance_id in kept.keys() - set(there):
             await self._remove(kept[instance_id], "its machine has ended")
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._one(name, kept.get(name)), name="adoption") for name in there]
-        adopted = [taken for task in tasks if (taken := task.result()) is not None]
-        await self._forget_others({one.kept.instance_id for one in adopted})
-        return adopted
+        await self._forget_others({name for name, task in zip(there, tasks, strict=True) if task.result()})
 
-    async def _one(self, instance_id: str, kept: Kept | None) -> Adopted | None:
+    async def _one(self, instance_id: str, kept: Kept | None) -> bool:
+        """Whether it is adopted."""
         why_not = "nothing was kept of it" if kept is None else self._why_not(kept)
         on_log: OnLog = ignore_log
         if kept is not None and not why_not:
@@ -57,7 +66,7 @@ class Adopting:
         except KeyError:
             if kept is not None:
                 await self._remove(kept, "its machine gives no sign of life")
-            return None
+            return False
         if kept is None or why_not:
             await self._host.vmm.stop(machine)
             self._host.metrics.adopted(ended=True)
@@ -65,10 +74,11 @@ class Adopting:
                 await self._remove(kept, why_not)
             else:
                 log.warning("instance ended: not adopted", instance=instance_id, reason=why_not)
-            return None
+            return False
         self._host.metrics.adopted(ended=False)
         log.info("instance adopted", instance=instance_id, function=kept.job.function_id)
-        return Adopted(machine, kept, self._drains(kept))
+        self._take(Adopted(machine, kept, self._drains(kept)))
+        return True
 
     def _why_not(self, kept: Kept) -> str:
         job = kept.job

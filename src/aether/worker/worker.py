@@ -14,7 +14,7 @@ from aether.domain.job import JobReply, ProvisionJob
 from aether.domain.worker import Worker as WorkerRecord
 from aether.ports.job_queue import JobQueue
 from aether.ports.registry import Registry
-from aether.worker.adopting import Adopting
+from aether.worker.adopting import Adopted, Adopting
 from aether.worker.answering import Part
 from aether.worker.capacity import Capacity
 from aether.worker.crash_loops import CrashLoops
@@ -196,23 +196,27 @@ class Worker:
         """Returns when gateways know again of all that could be adopted."""
         view = await self._registry.view()
         self.heard.viewed(view)
-        shown = []
-        adopted = await Adopting(self._host, self.heard.functions, view.entries).all()
-        if self.shown.restarting:
-            return  # asked to stop meanwhile: they are the next process's
-        for one in adopted:
-            instance = self._instance(one.kept.job, one.kept.instance_id, adopted=True)
-            self._capacity.take(instance.id, one.kept.job.memory_mb)
-            self._host.code.adopt(instance.job, instance.id, one.machine.spec.code)
-            registered = asyncio.Event()
-            life = instance.run_adopted(one.machine, one.kept, registered.set)
-            task = self._group.create_task(self._live(instance, life), name=f"instance {instance.id}")
-            task.add_done_callback(partial(_set, registered))
-            shown.append((instance, registered, one.drains))
-        for instance, registered, drains in shown:
+        shown: list[asyncio.Event] = []
+        take = partial(self._take_over, shown)
+        await Adopting(self._host, self.heard.functions, view.entries, take).all()
+        for registered in shown:
             await registered.wait()
-            if drains:
-                instance.drain()
+
+    def _take_over(self, shown: list[asyncio.Event], one: Adopted) -> None:
+        """`shown` gets what is set when gateways know of it again."""
+        if self.shown.restarting:
+            return  # asked to stop meanwhile: it is the next process's
+        registered = asyncio.Event()
+        instance = self._instance(one.kept.job, one.kept.instance_id, adopted=True)
+        self._capacity.take(instance.id, one.kept.job.memory_mb)
+        self._host.code.adopt(instance.job, instance.id, one.machine.spec.code)
+        life = instance.run_adopted(one.machine, one.kept, registered.set)
+        task = self._group.create_task(self._live(instance, life), name=f"instance {instance.id}")
+        task.add_done_callback(partial(_set, registered))
+        if one.drains:
+            instance.drain()
+        else:
+            shown.append(registered)
 
     def _begin(self, part: Part, job: ProvisionJob, instance_id: str) -> None:
         instance = self._instance(job, instance_id)

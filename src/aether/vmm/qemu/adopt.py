@@ -24,7 +24,7 @@ async def adopt(host: QemuHost, record: Record, on_log: OnLog) -> QemuMachine:
         host.forget(machine)
         raise KeyError(instance_id) from None
     try:
-        async with asyncio.timeout(host.config.restore_watchdog_s):
+        async with asyncio.timeout(host.config.adopt_watchdog_s):
             await machine.connect()
             await _learn_state(machine)
     except (OSError, MonitorError):

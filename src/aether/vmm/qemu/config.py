@@ -38,5 +38,8 @@ class QemuConfig:
     """After its hello a booting guest is pinged while the function gets ready; one that does not
     answer for so long hangs, and is killed and tried once more. A slow function is none of this."""
     restore_watchdog_s: float = 5.0
+    adopt_watchdog_s: float = 15.0
+    """A running machine that an earlier process started and that gives no sign of life for so long is ended.
+    Longer than for a restore: on a busy host others run beside it."""
     translation_cache_mib: int = 128
     """Bound on TCG's translated code; QEMU's own default is up to 1 GiB. 64 is measured neutral."""
