@@ -60,7 +60,7 @@ async def test_two_processes_serve_one_port_and_count_together(real, hello):
 async def _counted(api) -> float:
     """Calls that ended, over all functions."""
     text = (await api.http.get("/metrics")).text
-    lines = [line for line in text.splitlines() if line.startswith("aether_invocations_total")]
+    lines = [line for line in text.splitlines() if line.startswith("aether_requests_total")]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
