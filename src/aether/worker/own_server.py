@@ -30,7 +30,7 @@ class OwnHandler:
             return _error(405, "method_not_allowed", "only GET is known here")
         match request.target.partition(b"?")[0]:
             case b"/healthz":
-                return json_answer(200, {"status": "ok"})
+                return json_answer(200, {"status": "ok", "worker_id": self._worker.id})
             case b"/readyz":
                 why_not = self._worker.not_ready()
                 return _error(503, "not_ready", why_not) if why_not else json_answer(200, {"status": "ready"})

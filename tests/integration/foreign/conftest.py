@@ -118,6 +118,7 @@ class Ours:
         controller = Controller(gateway.routes, gateway.activator, registry, clock)
         address, stop = asyncio.get_running_loop().create_future(), asyncio.Event()
         await self._run(gateway.run(FastAPI(), stop, address.set_result), stop)
+        await self._run(gateway.telling.run())
         await self._run(controller.run())
         host, port = await address
         client = httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=20)

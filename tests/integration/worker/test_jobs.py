@@ -56,7 +56,7 @@ async def test_it_answers_for_its_health_and_tells_its_figures(cluster: Cluster)
         await cluster.start("req-1")
         await cluster.submit("req-2", "wrk-1", runtime="cobol")
         await cluster.reply()
-        assert (await process.get("/healthz")).json() == {"status": "ok"}
+        assert (await process.get("/healthz")).json() == {"status": "ok", "worker_id": "wrk-1"}
         assert (await process.get("/readyz")).json() == {"status": "ready"}
         assert (await cluster.record("wrk-1")).port == process.address[1]
         shown = await process.get("/metrics")
