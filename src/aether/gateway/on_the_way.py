@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from aether.domain.job import ProvisionJob
 from aether.domain.placement import Coming
 from aether.domain.worker import Worker
 
@@ -18,6 +19,8 @@ class _Placed:
     worker_id: str
     function_id: str
     size_bytes: int
+    since_s: float
+    """When that was, or when the worker's record last ceased to count it."""
     told: bool = False
     """The worker's record counts it."""
     instance_id: str = ""
@@ -38,8 +41,9 @@ class OnTheWay:
         """By worker id."""
         return self._coming
 
-    def put(self, request_id: str, worker_id: str, function_id: str, size_bytes: int) -> None:
-        placed = self._placed[request_id] = _Placed(worker_id, function_id, size_bytes)
+    def put(self, job: ProvisionJob, worker_id: str, size_bytes: int, now_s: float) -> None:
+        request_id = job.request_id
+        placed = self._placed[request_id] = _Placed(worker_id, job.function_id, size_bytes, now_s)
         self._by_worker.setdefault(worker_id, {})[request_id] = placed
         self._count(placed, 1)
 
@@ -84,13 +88,13 @@ class OnTheWay:
             if told:
                 starting[placed.function_id] -= 1
             if told != placed.told:
-                placed.told = told
+                placed.told, placed.since_s = told, now_s
                 self._count(placed, -1 if told else 1)
 
-    def waiting_on(self, worker_id: str) -> Iterator[str]:
-        """Requests that it has not said to have begun, nor answered."""
+    def waiting_on(self, worker_id: str, until_s: float) -> Iterator[str]:
+        """Requests that it does not say to have begun, nor answered, and that are there since before then."""
         for request_id, placed in list(self._by_worker.get(worker_id, {}).items()):
-            if not placed.told and not placed.instance_id:
+            if not placed.told and not placed.instance_id and placed.since_s <= until_s:
                 yield request_id
 
     def gone(self, worker_id: str) -> list[str]:

@@ -15,6 +15,9 @@ from aether.gateway.on_the_way import OnTheWay
 from aether.gateway.routes import RouteTable
 from aether.ports.clock import Clock
 
+LOST_AFTER_S = 5.0
+"""A worker takes what is placed on it at once, and tells of that within a second."""
+
 
 class Placing:
     """Of one gateway; others decide the same by their own view."""
@@ -60,7 +63,7 @@ class Placing:
     def placed(self, job: ProvisionJob, worker_id: str) -> None:
         worker = self._routes.workers[worker_id]
         size_bytes = bytes_on(worker, job.memory_mb)
-        self._on_the_way.put(job.request_id, worker_id, job.function_id, size_bytes)
+        self._on_the_way.put(job, worker_id, size_bytes, self._clock.monotonic())
 
     def where(self, request_id: str) -> str | None:
         """The worker that it was placed on, as long as that is not answered."""
@@ -74,9 +77,15 @@ class Placing:
         return self._on_the_way.drop(request_id)
 
     def heard(self, worker: Worker) -> list[str]:
-        """A heartbeat; requests that have to go elsewhere, because it drains and has not begun them."""
-        self._on_the_way.heard(worker, self._clock.monotonic())
-        return list(self._on_the_way.waiting_on(worker.id)) if worker.draining else []
+        """A heartbeat; requests to be placed again: it drains and has not begun them, or their jobs are lost.
+
+        So they are where a queue lost all it had. One that was late, and is begun twice, is shown once.
+        """
+        now_s = self._clock.monotonic()
+        self._on_the_way.heard(worker, now_s)
+        return list(
+            self._on_the_way.waiting_on(worker.id, now_s if worker.draining else now_s - LOST_AFTER_S)
+        )
 
     def gone(self, worker_id: str) -> list[str]:
         """The worker is there no more; requests that have to go elsewhere."""

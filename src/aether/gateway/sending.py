@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from aether.domain.errors import AetherError, NoCapacity
+from aether.domain.errors import AetherError, NoCapacity, StoreUnavailable
 from aether.domain.job import ProvisionJob
 from aether.gateway.placing import Placing
 from aether.gateway.start import Start
@@ -58,8 +58,14 @@ class Sending:
                     continue
                 try:
                     await self._submit(start)
+                except StoreUnavailable as error:
+                    # What was submitted before may lie there still: it is asked for again when that is known.
+                    if not start.submitted:
+                        self._refused(start.job, error)
                 except AetherError as error:
                     self._refused(start.job, error)
+                else:
+                    start.submitted = True
 
     async def _submit(self, start: Start) -> None:
         """Raises NoCapacity, and what the queue raises."""

@@ -23,6 +23,7 @@ class Start:
     """Workers that refused it, or are gone."""
     anyones: bool = False
     """It lies in the shared queue: a foreign worker that takes it tells nothing but the instance."""
+    submitted: bool = False
     ended: bool = False
 
     @property

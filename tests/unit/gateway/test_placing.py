@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 from tests.unit.gateway.conftest import MIB, NOW, Parts, assembled, function, instance, worker
 
-from aether.domain.errors import NoCapacity
+from aether.domain.errors import NoCapacity, StoreUnavailable
 from aether.domain.function import FunctionConfig, Limits
 from aether.domain.job import JobReply
 from aether.domain.worker import InstanceLoad, Worker
+from aether.gateway import placing
 from aether.ports.job_queue import Claim
 
 FOREIGN = Worker("wrk-foreign", "host", "10.0.0.9", 4, 8192 * MIB, "0.1", NOW, free_mem=0, free_slots=0)
@@ -207,3 +208,47 @@ async def test_a_runtime_that_no_worker_has_is_told(two):
     other = await two.put(replace(config, version=replace(config.version, revision=2, runtime="python")))
     with pytest.raises(NoCapacity, match="worker wrk-1 has no runtime python"):
         two.activator.start_newest(other)
+
+
+@pytest.fixture
+def _soon_lost(monkeypatch):
+    monkeypatch.setattr(placing, "LOST_AFTER_S", 0.0)
+
+
+@pytest.mark.usefixtures("_soon_lost")
+async def test_a_job_that_the_queue_lost_is_put_there_again_as_the_same_request(two):
+    config = await started(two)
+    [lost] = [c for c in [await maybe(two, "wrk-1"), await maybe(two, "wrk-2")] if c]
+    worker_id = placed_on(two, lost)
+    await tell(two, ours(worker_id, starting={"fn-1": 1}))
+    await tell(two, ours(worker_id, starting={"fn-1": 1}, load=1))
+    assert await two.jobs.depth() == 0, "it is being started"
+    await tell(two, ours(worker_id))
+    [again] = [c for c in [await maybe(two, "wrk-1"), await maybe(two, "wrk-2")] if c]
+    assert again.job.request_id == lost.job.request_id
+    assert two.activator.starting(config) == 1
+
+
+def placed_on(parts: Parts, claim: Claim) -> str | None:
+    return parts.activator._provisioner.starts._placing.where(claim.job.request_id)
+
+
+@pytest.mark.usefixtures("_soon_lost")
+async def test_one_that_cannot_be_put_there_again_waits_for_the_queue(two, monkeypatch):
+    config = await started(two)
+    [lost] = [c for c in [await maybe(two, "wrk-1"), await maybe(two, "wrk-2")] if c]
+    worker_id = placed_on(two, lost)
+    asked = asyncio.Event()
+
+    async def away(_job, _worker_id=None):
+        asked.set()
+        raise StoreUnavailable("Redis is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(two.jobs, "submit", away)
+        await tell(two, ours(worker_id, load=1))
+        await asked.wait()
+        assert two.activator.starting(config) == 1
+    await tell(two, ours(placed_on(two, lost), load=2))
+    [again] = [c for c in [await maybe(two, "wrk-1"), await maybe(two, "wrk-2")] if c]
+    assert again.job.request_id == lost.job.request_id
