@@ -20,8 +20,8 @@ from aether.ports.clock import Clock
 
 TOLD_WITHIN_S = 0.15
 """By then others have told what they have asked for: records are put at once, and watched."""
-STILL_S = 2.0
-"""Who waits is looked at every second: what was not wanted for longer is wanted anew."""
+STILL_S = 2 * TOLD_WITHIN_S
+"""Who waits is looked at when that has passed: what is wanted later still is wanted anew."""
 
 
 class Others:
@@ -44,8 +44,8 @@ class Others:
         self._changed = changed
         self._room_wanted = room_wanted
         self.told = Gateways(own_id)
-        self._more: dict[str, tuple[float, float]] = {}
-        """Since when more than this gateway's share is wanted of a function, and when last."""
+        self._more: dict[str, float] = {}
+        """Since when more than this gateway's share is wanted of a function."""
         routes.on_gateway = self._heard
         routes.on_gateway_gone = self._gone
 
@@ -74,14 +74,18 @@ class Others:
         if wanted <= share:
             return wanted
         now_s = self._clock.monotonic()
-        since_s, last_s = self._more.pop(function_id, (now_s, -math.inf))
-        if now_s - last_s >= STILL_S:
-            since_s = now_s
-            asyncio.get_running_loop().call_later(TOLD_WITHIN_S, self._changed, function_id)
-        if now_s - since_s >= TOLD_WITHIN_S:
+        waited_s = now_s - self._more.get(function_id, -math.inf)
+        if waited_s >= STILL_S:
+            self._more[function_id] = now_s
+            asyncio.get_running_loop().call_later(1.1 * TOLD_WITHIN_S, self._changed, function_id)
+        elif waited_s >= TOLD_WITHIN_S:
+            del self._more[function_id]
             return wanted
-        self._more[function_id] = since_s, now_s
         return share
+
+    def enough(self, function_id: str) -> None:
+        """No more is wanted of it now."""
+        self._more.pop(function_id, None)
 
     def forget(self, function_id: str) -> None:
         """The function is there no more."""

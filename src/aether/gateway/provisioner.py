@@ -147,10 +147,11 @@ class Provisioner:
             carefully=carefully,
             elsewhere=elsewhere,
         )
+        if not missing:
+            self.others.enough(function.id)
+            return 0
         most = most_starts(function.limits, ready=ready, carefully=carefully)
-        if missing:
-            missing = max(0, self.others.allowed(function.id, starting + missing, most=most) - starting)
-        return missing
+        return max(0, self.others.allowed(function.id, starting + missing, most=most) - starting)
 
     def start(self, function: FunctionConfig, count: int) -> bool:
         """Ask for `count` instances of the version that serves now, ahead of any request.

@@ -94,6 +94,13 @@ async def test_what_was_wanted_long_ago_is_wanted_anew(one):
     assert one.others.allowed("fn-1", 4, most=4) == 2
 
 
+async def test_what_was_enough_meanwhile_is_wanted_anew(one):
+    assert one.others.allowed("fn-1", 4, most=4) == 2
+    one.others.enough("fn-1")
+    one.clock.tick(TOLD_WITHIN_S)
+    assert one.others.allowed("fn-1", 4, most=4) == 2
+
+
 async def test_a_gateway_that_is_gone_has_no_share(one):
     one.routes.on_gateway_gone("gw-1")
     assert one.others.allowed("fn-1", 4, most=4) == 4
