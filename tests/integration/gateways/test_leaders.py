@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from tests.integration.gateways.conftest import Cluster, Member
 from tests.proxies import network
 
@@ -35,6 +36,7 @@ async def test_a_gateway_that_stops_hands_scaling_over_at_once(engines: Cluster)
     await engines.until(lambda: len(other.instances(function_id)) == 2)
 
 
+@pytest.mark.slow
 async def test_a_leader_that_is_cut_off_acts_no_more_and_another_scales_within_five_seconds(
     engines: Cluster, etcd_server
 ):
@@ -58,6 +60,7 @@ async def test_a_leader_that_is_cut_off_acts_no_more_and_another_scales_within_f
         assert not cut_off.leads
 
 
+@pytest.mark.slow
 async def test_while_etcd_is_away_nobody_leads_and_nothing_leaves(engines: Cluster, etcd_server):
     await engines.worker()
     members = await engines.gateways()
@@ -76,6 +79,7 @@ async def test_while_etcd_is_away_nobody_leads_and_nothing_leaves(engines: Clust
     await engines.until(lambda: not leader.instances(function_id))
 
 
+@pytest.mark.slow
 async def test_what_a_gateway_that_died_had_asked_for_counts_no_more(cluster: Cluster):
     """Its record is there until its lease runs out; a record that has stopped changing tells nothing."""
     await cluster.worker()

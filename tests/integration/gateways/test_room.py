@@ -10,7 +10,7 @@ from tests.integration.gateways.conftest import Cluster, Member
 from aether.vmm.simulated.behaviour import Behaviour
 
 
-@pytest.fixture(params=["elsewhere", "here", "by itself"])
+@pytest.fixture(params=["elsewhere", pytest.param("here", marks=pytest.mark.slow), "by itself"])
 async def full(both: Cluster, request) -> tuple[Cluster, Member]:
     """Room for one instance; and a gateway, with who scales in another gateway, in it, or in none."""
     await both.worker(instances=1)
@@ -36,7 +36,7 @@ async def test_a_call_gets_the_place_of_another_functions_idle_instance(full):
         assert answer.status_code == 200, answer.text
 
 
-@pytest.mark.parametrize("full", ["elsewhere", "by itself"], indirect=True)
+@pytest.mark.parametrize("full", ["elsewhere"], indirect=True)
 async def test_a_new_version_gets_the_place_of_the_old_one(full):
     cluster, asked = full
     await cluster.deploy(asked, "hello")
@@ -47,6 +47,7 @@ async def test_a_new_version_gets_the_place_of_the_old_one(full):
     assert answer.json()["instance_id"] != old
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", ["elsewhere"], indirect=True)
 async def test_a_running_request_is_not_ended_for_another(full):
     cluster, asked = full
@@ -70,6 +71,7 @@ async def test_where_nobody_scales_no_room_is_waited_for(cluster: Cluster):
     assert answer.json()["error"]["code"] == "no_capacity"
 
 
+@pytest.mark.slow
 async def test_a_program_that_leaves_slowly_is_waited_for(cluster: Cluster):
     cluster.behave["slow"] = Behaviour(finish_s=2.5)
     await cluster.worker(instances=1)
