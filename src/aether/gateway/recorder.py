@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Coroutine
 from datetime import timedelta
 from itertools import islice
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import Counter
@@ -16,6 +18,7 @@ from aether.ports.clock import Clock
 from aether.ports.invocation_log import InvocationLog
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 WRITE_EVERY_S = 0.5
 BATCH = 1_024
@@ -57,21 +60,36 @@ class Recorder:
 
     async def _write(self) -> None:
         while self._buffer:
-            batch = list(islice(self._buffer, BATCH))
-            try:
-                await self._store.append(batch)
-            except AetherError as error:
-                log.warning(
-                    "invocations not written, kept for the next try", count=len(batch), reason=error.message
-                )
+            if not await _whole(self._write_some()):
                 return
-            for _ in batch:
-                self._buffer.popleft()
+
+    async def _write_some(self) -> bool:
+        """Whether it was written."""
+        batch = list(islice(self._buffer, BATCH))
+        try:
+            await self._store.append(batch)
+        except AetherError as error:
+            log.warning(
+                "invocations not written, kept for the next try", count=len(batch), reason=error.message
+            )
+            return False
+        for _ in batch:
+            self._buffer.popleft()
+        return True
 
     async def _prune(self) -> None:
         older_than = self._clock.now() - self._keep
         try:
-            while await self._store.prune(older_than, PRUNE_BATCH) == PRUNE_BATCH:
+            while await _whole(self._store.prune(older_than, PRUNE_BATCH)) == PRUNE_BATCH:
                 pass
         except AetherError as error:
             log.warning("old invocations not removed", reason=error.message)
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """Cancelled, it goes on to its end: a transaction cut in its middle may keep its lock for seconds."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    finally:
+        await asyncio.wait({task})

@@ -72,3 +72,31 @@ async def test_the_end_writes_what_is_still_there():
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
     assert [r.id for r in store.rows] == ["call-1"]
+
+
+class Slow(Away):
+    """A store that is at it when the end comes: `go_on` lets it finish."""
+
+    def __init__(self) -> None:
+        super().__init__(tries=0)
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        self.writes = 0
+
+    async def append(self, invocations) -> None:
+        self.writes += 1
+        self.begun.set()
+        await self.go_on.wait()
+        await super().append(invocations)
+
+
+async def test_the_end_lets_a_write_that_runs_be_done_whole():
+    store = Slow()
+    it, _ = recorder(store)
+    run = asyncio.ensure_future(it.run())
+    it.record(row(1))
+    await asyncio.wait_for(store.begun.wait(), 10)
+    run.cancel()
+    await asyncio.sleep(0)
+    store.go_on.set()
+    await asyncio.gather(run, return_exceptions=True)
+    assert ([r.id for r in store.rows], store.writes) == (["call-1"], 1)
