@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -88,6 +89,7 @@ class Worker:
             if self._host.kept.keeps:
                 await self._adopt()
             self.ready.set()
+            self._telling.news.set()
             tasks += [
                 roles.create_task(self.heard.follow(self._registry), name="worker registry watch"),
                 roles.create_task(self._when_wished_away(), name="worker drain"),
@@ -144,7 +146,8 @@ class Worker:
         return "" if self.heard.present else "the registry does not have it"
 
     def record(self) -> WorkerRecord:
-        """How things are now."""
+        """How things are now. While it says that it restarts, what it has not adopted is expected back."""
+        adopts = self._host.kept.keeps and not self.ready.is_set()
         return worker_record(
             self._host,
             self._capacity,
@@ -152,7 +155,7 @@ class Worker:
             draining=self._intake.closed.is_set(),
             failures=self._crash_loops.told(),
             failed_starts=self._failed_starts.told(),
-            shown=self.shown,
+            shown=replace(self.shown, restarting=True) if adopts else self.shown,
         )
 
     def now(self) -> Now:

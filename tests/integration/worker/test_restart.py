@@ -48,6 +48,27 @@ async def test_the_next_process_adopts_what_runs_on_the_same_port(cluster: Clust
         assert (await cluster.record(worker_id)).free_mem < taken
 
 
+async def test_it_is_not_said_to_be_back_before_its_instances_are(cluster: Cluster):
+    """Else gateways would start others in their place, on the worker that has room again."""
+    await cluster.put()
+    machine = await cluster.machine()
+    async with cluster.worker(machine) as first:
+        before = await cluster.start("req-1")
+        first.stop.set()
+        await first.ended()
+    left = await cluster.registry.view()
+    ready, back = instance_key("fn-1", before.instance_id), worker_key(before.worker_id)
+    async with cluster.worker(machine), asyncio.timeout(10):
+        seen = []
+        async for change in cluster.registry.watch(left.revision):
+            if change.key == ready and change.value.status is InstanceStatus.READY:
+                seen.append(change.key)
+            if change.key == back and not change.value.restarting:
+                seen.append(change.key)
+                break
+    assert seen == [ready, back]
+
+
 async def test_running_requests_end_before_it_does_and_new_ones_go_elsewhere(cluster: Cluster):
     await cluster.put()
     machine = await cluster.machine()
