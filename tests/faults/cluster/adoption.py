@@ -48,7 +48,7 @@ async def crash(play: Play) -> None:
         await worker.said(UP, DEADLINE_S)
         # There is no other worker: where its lease ends before, calls are told so.
         within_s = time.monotonic() - since_s
-        cause = Cause("no_capacity", int(RATE * within_s), since_s, since_s + within_s)
+        cause = Cause("no_capacity", int(RATE * within_s), since_s, since_s + within_s, phase="")
         play.stage.ledger.causes.append(cause)
 
     await _adopted(play, again)

@@ -105,7 +105,8 @@ class Play:
         """Errors of requests to these functions, sent in so many seconds, at most as many as that makes."""
         for function in (f for f in FUNCTIONS if f.name in functions):
             at_most = int(function.rate * seconds)
-            cause = Cause(code, at_most, since_s, since_s + within_s, function=function.name)
+            # What ran when it happened was sent before: times tell, not phases.
+            cause = Cause(code, at_most, since_s, since_s + within_s, function=function.name, phase="")
             self.stage.ledger.causes.append(cause)
 
     def machines(self) -> list[int]:

@@ -32,12 +32,13 @@ class Cause:
     function: str = ""
     """Empty for any."""
     phase: str = "during"
+    """Empty for any."""
 
     def explains(self, judged: Judged) -> bool:
         return (
             judged.code == self.code
             and self.function in {"", judged.request.function}
-            and judged.phase == self.phase
+            and self.phase in {"", judged.phase}
             and judged.seen.sent_s <= self.until_s
             and judged.seen.ended_s >= self.since_s
             and re.search(self.says, judged.reason) is not None

@@ -168,6 +168,15 @@ async def test_an_error_with_a_cause_is_a_platform_error(client, ledger, server)
     assert "without a cause" in next(iter(sums.reasons))
 
 
+async def test_a_cause_may_hold_whatever_the_phase(client, ledger, server):
+    server.answer = failing(502, "instance_failed")
+    ledger.causes.append(Cause("instance_failed", 2, phase=""))
+    await client.once()
+    client.phase = DURING
+    await client.once()
+    assert ledger.sums().platform_errors == 2
+
+
 @pytest.mark.parametrize(
     "cause",
     [
