@@ -95,13 +95,16 @@ class Cluster:
         await until(self.is_up, UP_WITHIN_S, f"all is up (logs are in {self.directory})")
 
     async def is_up(self) -> bool:
-        """Every gateway takes traffic, and knows every worker. Raises RuntimeError when one has ended."""
+        """Every gateway gets traffic, and knows every worker. Raises RuntimeError when one has ended."""
         for process in self.processes:
             if not process.runs:
                 raise RuntimeError(f"{process.name} has ended:\n{process.last_lines()}")
         if not all(UP in worker.log() for worker in self.workers):
             return False
-        return all([await self.takes_traffic(api) and await self._knows_all(api) for api in self.api])
+        if not all([await self.takes_traffic(api) and await self._knows_all(api) for api in self.api]):
+            return False
+        # It asks them only so often.
+        return haproxy.uses_all(self._front_configuration)
 
     async def takes_traffic(self, api: Api) -> bool:
         with suppress(httpx.TransportError):
@@ -126,8 +129,6 @@ class Cluster:
             else:
                 if code and process is not self.front:
                     problems.append(f"{process.name} ended with {code}")
-        for api in (self.front_api, *self.api):
-            await api.http.aclose()
         return problems
 
     def end(self) -> None:
@@ -219,4 +220,6 @@ async def running(plan: Plan) -> AsyncIterator[Cluster]:
             if problems:
                 raise RuntimeError("; ".join(problems))
         finally:
+            for api in (cluster.front_api, *cluster.api):
+                await api.http.aclose()
             cluster.end()

@@ -53,12 +53,22 @@ def command(configuration: Path) -> list[str]:
 
 def requests(configuration: Path) -> dict[str, int]:
     """How many went to each gateway so far."""
+    return {row["svname"]: int(row["stot"]) for row in _servers(configuration)}
+
+
+def uses_all(configuration: Path) -> bool:
+    """Whether it sends requests to every gateway."""
+    return all(row["status"] == "UP" for row in _servers(configuration))
+
+
+def _servers(configuration: Path) -> list[dict[str, str]]:
+    """What it tells of each gateway. Raises OSError before it runs."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(_socket(configuration)))
         sock.sendall(b"show stat\n")
         text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
     rows = csv.DictReader(text.removeprefix("# ").splitlines())
-    return {row["svname"]: int(row["stot"]) for row in rows if row["svname"].startswith("gateway-")}
+    return [row for row in rows if row["svname"].startswith("gateway-")]
 
 
 def _socket(configuration: Path) -> Path:
