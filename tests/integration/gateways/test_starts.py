@@ -9,6 +9,8 @@ from tests.integration.gateways.conftest import Cluster, Member
 
 from aether.vmm.simulated.behaviour import Behaviour
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def two(both: Cluster) -> tuple[Cluster, list[Member]]:

@@ -12,6 +12,8 @@ from aether.ports.registry import instance_key, worker_key
 from aether.vmm.simulated.behaviour import Behaviour
 from aether.worker.home import NotAlone
 
+pytestmark = pytest.mark.slow
+
 
 async def test_an_etcd_that_lost_everything_costs_no_instance(cluster: Cluster):
     await cluster.put()

@@ -72,6 +72,8 @@ class Cluster:
     clock: HandClock
     controller: Controller
     loads: dict[str, InstanceLoad] = field(default_factory=dict)
+    starting: Counter[str] = field(default_factory=Counter)
+    """What the worker has taken and not ended, by function id."""
     free_mem: int = 100 * SIZE
     short_of: int = 0
     max_instances: int = 0
@@ -120,6 +122,7 @@ class Cluster:
                 self.free_mem,
                 100,
                 instances=dict(self.loads),
+                starting=dict(self.starting),
                 short_of=self.short_of,
                 max_instances=self.max_instances,
             )
@@ -169,7 +172,9 @@ class Cluster:
         """Instances asked for so far, by function id; they stay on their way."""
         depth = await self.jobs.depth()
         claims = [await self.jobs.take("wrk-1") for _ in range(depth)]
-        return Counter(claim.job.function_id for claim in claims)
+        taken = Counter(claim.job.function_id for claim in claims)
+        self.starting += taken
+        return taken
 
     def draining(self) -> list[str]:
         """In the order of names."""
