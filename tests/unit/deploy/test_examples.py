@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from aether.cli.hop_settings import cluster_keys
 from aether.cli.main import build_app
-from aether.cli.settings import Settings
+from aether.cli.roles.gateway import keys_of
+from aether.cli.settings import InvalidSettings, Settings
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 ROLES = {"gateway": "gateway", "worker": "worker", "controller": "gateway"}
@@ -36,6 +38,19 @@ def test_the_environments_of_a_role_load(monkeypatch, tmp_path):
                 for name, value in dotenv_values(DEPLOY / "env" / f"{file}.env").items():
                     environment.setenv(name, value)
             assert Settings.load({}).etcd_endpoints
+
+
+def test_keys_of_the_examples_are_no_keys(monkeypatch, tmp_path):
+    """Whoever forgets to change them is told, and has no platform that is open to all who read them."""
+    monkeypatch.chdir(tmp_path)
+    for file in ("common", "gateway"):
+        for name, value in dotenv_values(DEPLOY / "env" / f"{file}.env").items():
+            monkeypatch.setenv(name, value)
+    settings = Settings.load({})
+    with pytest.raises(InvalidSettings, match="AETHER_API_KEY"):
+        keys_of(settings)
+    with pytest.raises(InvalidSettings, match="AETHER_CLUSTER_KEY"):
+        cluster_keys(settings)
 
 
 @pytest.mark.parametrize("unit", sorted((DEPLOY / "systemd").glob("*.service")), ids=lambda unit: unit.name)

@@ -73,10 +73,10 @@ def drain(worker_id: str, /, *, wait: bool = False, connection: Connection = DEF
         told = -1
         while wait:
             left = _left(client.workers(), worker_id)
-            if not left:
+            if left == 0:
                 output.say("Nothing runs there any more.")
                 return
-            if left != told:
+            if left is not None and left != told:
                 told = left
                 output.say(f"{left} instance{'s' if left > 1 else ''} left.")
             time.sleep(LOOK_EVERY_S)
@@ -90,9 +90,14 @@ def print_workers(found: list[shapes.WorkerJson]) -> None:
             output.say(f"Gateway {gateway} can't reach {worker['id']}: {output.printable(why)}")
 
 
-def _left(found: list[shapes.WorkerJson], worker_id: str) -> int:
-    """Instances there, those on their way included; none of a worker that has gone."""
+def _left(found: list[shapes.WorkerJson], worker_id: str) -> int | None:
+    """Instances there, those on their way included; none of a worker that has gone.
+
+    None as long as it does not say that it drains: until then it may be given more.
+    """
     here = [worker for worker in found if worker["id"] == worker_id]
+    if not all(worker["draining"] for worker in here):
+        return None
     return sum(worker.get("instances", 0) + worker.get("starting", 0) for worker in here)
 
 

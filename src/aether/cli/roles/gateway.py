@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from aether.cli.data_dir import api_key
 from aether.cli.edge_settings import certificate, client_limits, trusted_proxies
 from aether.cli.hop_settings import cluster_keys, hop_tls
-from aether.cli.settings import Settings
+from aether.cli.settings import InvalidSettings, Settings
 from aether.cli.stores.opened import Stores
 from aether.gateway.api import ApiDependencies, create_api
 from aether.gateway.api.status_views import StoreHealth
@@ -25,6 +25,8 @@ from aether.ports.registry import Entry
 from aether.ports.vmm import Runtime
 
 MB = 1_000_000
+SHORTEST_KEY = 16
+"""Characters of a key of the API that an operator sets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +44,15 @@ class Around:
 
 
 def keys_of(settings: Settings) -> frozenset[str]:
-    """Of the management API: the one that gateways share, or one made in the data directory."""
-    return frozenset({settings.api_key.get_secret_value() or api_key(settings.data_dir)})
+    """Of the management API: the one that gateways share, or one made in the data directory.
+
+    Raises InvalidSettings for one that could be guessed.
+    """
+    shared = settings.api_key.get_secret_value()
+    if shared and len(shared) < SHORTEST_KEY:
+        told = f"must have {SHORTEST_KEY} characters or more: openssl rand -hex 32"
+        raise InvalidSettings(f"Settings are wrong: AETHER_API_KEY: {told}.")
+    return frozenset({shared or api_key(settings.data_dir)})
 
 
 def folders_of(settings: Settings, seat: Seat | None = None) -> list[Path]:

@@ -16,6 +16,7 @@ from aether.cli.stores.health import look_at
 from aether.cli.stores.of_gateway import open_gateway_stores
 from aether.cli.stores.opened import Stores
 from aether.cli.stores.shared import Opened
+from aether.controller.candidate import Candidate
 from aether.gateway.gateway import Gateway
 from aether.gateway.metrics_of_all import MetricsOfAll
 from aether.http import Seat
@@ -58,7 +59,7 @@ class GatewayRole:
             scaling = scale_with(gateway, opened.election, registry=stores.registry, clock=stores.clock)
         look_out(gateway, stores.clock, scaling)
         async with asyncio.TaskGroup() as group:
-            candidate = scaling and group.create_task(scaling.candidate.run(), name="candidate")
+            candidate = scaling and group.create_task(_scale(gateway, scaling.candidate), name="candidate")
             await gateway.run(make_api(self._settings, stores, gateway, around), stop, self._ready, hurry)
             if candidate:
                 candidate.cancel()
@@ -69,3 +70,9 @@ class GatewayRole:
             tell_ready()
             return
         announce(self._settings, "Aether's gateway", address)
+
+
+async def _scale(gateway: Gateway, candidate: Candidate) -> None:
+    """Not before it knows the cluster: who leads and knows nothing keeps others from scaling."""
+    await gateway.routes.loaded.wait()
+    await candidate.run()

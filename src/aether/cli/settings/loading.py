@@ -96,6 +96,15 @@ def load_settings(**overrides: Any) -> Settings:
     return Settings.load({name: value for name, value in overrides.items() if value is not None})
 
 
+def _shown(given: str) -> str:
+    """What was given, without what may be a user and a password, whether or not a scheme is there."""
+    before, at, where = given.rpartition("@")
+    if not at:
+        return without_password(given)
+    scheme = before.partition("://")[0] + "://" if "://" in before else ""
+    return f"{scheme if scheme[:-3].isalpha() else ''}****@{without_password(where)}"
+
+
 def _wrong(
     settings: type[Settings], error: ValidationError, files: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
@@ -108,6 +117,6 @@ def _wrong(
         what = problem["msg"].removeprefix("Value error, ")
         what = what[:1].lower() + what[1:]
         if secrets.get(field, SecretUrl) is SecretUrl:
-            yield name, f"{what}, not {without_password(str(problem['input']))!r}"
+            yield name, f"{what}, not {_shown(str(problem['input']))!r}"
         else:
             yield name, what
