@@ -52,7 +52,7 @@ class Restarted:
 
     def __init__(self, stores: Stores, folder: Path) -> None:
         self.settings = load_settings(
-            data_dir=folder, port=free_port(), api_key="key", stop_pause_s=PAUSE_S, auth="off"
+            data_dir=folder, port=free_port(), api_key="sixteen-letters!", stop_pause_s=PAUSE_S, auth="off"
         )
         self._stores = stores
         self._stop = asyncio.Event()

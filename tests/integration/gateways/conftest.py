@@ -112,7 +112,7 @@ class Cluster:
         """`etcd_url`: by another way than the others."""
         self._count += 1
         folder = self.folder / f"gateway-{self._count}"
-        settings = load_settings(data_dir=folder, port=0, api_key="key")
+        settings = load_settings(data_dir=folder, port=0, api_key="a-key-only-for-tests")
         self.stack.enter_context(socket_directory(settings.sockets))
         stores, election = self._stores(*filter(None, [etcd_url]))
         gateway = make_gateway(settings, stores, settings.sockets)
@@ -129,7 +129,9 @@ class Cluster:
         await asyncio.wait({tasks[0], address}, return_when=asyncio.FIRST_COMPLETED)
         host, port = address.result()
         client = httpx.AsyncClient(
-            base_url=f"http://{host}:{port}", headers={"Authorization": "Bearer key"}, timeout=30
+            base_url=f"http://{host}:{port}",
+            headers={"Authorization": "Bearer a-key-only-for-tests"},
+            timeout=30,
         )
         await self.stack.enter_async_context(client)
         return Member(gateway, client, stop, tasks, scaling, stores)
