@@ -9,6 +9,8 @@ from tests.integration.gateways.conftest import Cluster, Member
 
 from aether.vmm.simulated.behaviour import Behaviour
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["elsewhere", pytest.param("here", marks=pytest.mark.slow), "by itself"])
 async def full(both: Cluster, request) -> tuple[Cluster, Member]:

@@ -11,6 +11,8 @@ from aether.domain.memory import instance_bytes
 from aether.vmm.simulated.behaviour import Behaviour
 from aether.worker.capacity import RESERVE, Capacity
 
+pytestmark = pytest.mark.slow
+
 
 def room_for(instances: int) -> Capacity:
     total = RESERVE + instances * instance_bytes(128)

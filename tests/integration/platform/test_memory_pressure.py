@@ -24,6 +24,8 @@ TOTAL_MIB = 1000
 EATS_MIB = 700
 EATER = f"""
 import sys
+
+pytestmark = pytest.mark.slow
 held = bytearray({EATS_MIB} << 20)
 print("held", flush=True)
 sys.stdin.read()

@@ -242,7 +242,7 @@ async def test_a_function_that_cannot_be_asked_is_replaced_when_a_silent_request
 
 async def test_a_request_in_a_hurry_says_nothing_about_the_instance(running: Running):
     running.worker._host.runtimes["node"] = replace(NODE, answers_probes=False)
-    instance = await start(running)
+    instance = await start(running, limits=replace(QUICK, unresponsive_after_s=4))
     slow = {"x-simulated-respond-ms": "500", "x-aether-deadline-ms": "50"}
     assert (await get(instance, **slow)).status_code == 504
     assert (await get(instance)).status_code == 200
