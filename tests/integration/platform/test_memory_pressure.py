@@ -19,13 +19,13 @@ from aether.vmm.cgroups.own import Hierarchy
 from aether.vmm.simulated.behaviour import Behaviour
 from aether.worker.capacity import RESERVE, Capacity
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 TOTAL_MIB = 1000
 EATS_MIB = 700
 EATER = f"""
 import sys
-
-pytestmark = pytest.mark.slow
 held = bytearray({EATS_MIB} << 20)
 print("held", flush=True)
 sys.stdin.read()
