@@ -9,8 +9,9 @@ from aether.domain.function import FunctionConfig
 
 ANSWER_HOLDS_S = 0.2
 """For so long an answer is taken to be the same."""
-HOPE_FOR_S = 2.0
-"""What runs requests may have ended them: heartbeats tell within a second, and it has to idle for one."""
+HOPE_FOR_S = 3.0
+"""What runs requests may have ended them: heartbeats tell within a second, and it has to idle for one.
+And some time for that to be looked at: without it calls were let go as their place came free."""
 FORGET_AFTER_S = 5.0
 
 
