@@ -83,6 +83,7 @@ async def connected(url: str) -> Database:
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=10.0,
+        connect_args={"factory": sqlite.RollsBack},
     )
     sqlite.configure(engine)
     return Database(engine)

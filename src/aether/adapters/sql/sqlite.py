@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,18 @@ SETTINGS = (
     "PRAGMA synchronous = FULL",  # what was answered for survives a power cut
     "PRAGMA foreign_keys = ON",
 )
+
+
+class RollsBack(sqlite3.Connection):
+    """Closed in the middle of a transaction, as by a cancellation, it gives up its locks.
+
+    Of its own SQLite keeps them for as long as somebody holds a statement of the transaction.
+    """
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self.rollback()
+        super().close()
 
 
 def make_private(path: Path) -> None:
