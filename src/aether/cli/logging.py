@@ -11,7 +11,10 @@ import structlog
 def configure_logging(level: str) -> None:
     """`level` is a name of the standard library's, in lower case."""
     terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    # Without the values of variables: among them are passwords and functions' own settings.
+    traceback = structlog.dev.RichTracebackFormatter(show_locals=False)
+    on_terminal = structlog.dev.ConsoleRenderer(exception_formatter=traceback)
+    renderer = on_terminal if terminal else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

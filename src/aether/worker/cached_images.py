@@ -120,6 +120,10 @@ class CachedImages:
             else:
                 self._drop(image)
 
+    def has_any(self, function_id: str) -> bool:
+        """Whether an image of it is here or in use; never of what is no id."""
+        return function_id in self._of
+
     def functions(self) -> Iterator[str]:
         return iter(list(self._of))
 

@@ -77,6 +77,8 @@ class CodeCache:
 
         '' stands for its current code.
         """
+        if not self._images.has_any(function_id):
+            return
         if "" in sha256s:
             noted = current_code.read(self._images.folder(function_id))
             sha256s = sha256s | {noted.sha256} if noted is not None else sha256s

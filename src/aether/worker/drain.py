@@ -34,7 +34,7 @@ class Drain:
 
     def leave(self, within_s: float) -> None:
         """The same, and the machine stays, unless it was to go before."""
-        self.leaves_machine = not self.asked.is_set()
+        self.leaves_machine = self.leaves_machine or not self.asked.is_set()
         self.begin(within_s)
 
     def remaining_s(self) -> float:

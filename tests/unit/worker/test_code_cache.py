@@ -391,3 +391,12 @@ async def test_foreign_code_comes_once_for_all_who_ask(store, cache_of, put):
     await asyncio.gather(*(cache.image("fn-1", "", f"inst-{n}") for n in range(10)))
     assert store.fetched == ["fn-1"]
     assert store.looked == 10
+
+
+async def test_a_function_whose_id_no_image_can_have_is_none_to_it(tmp_path):
+    """One that was taken over, say: the registry names it, and that ends no worker."""
+    cache = CodeCache(ObjectCodeStore(LocalStore(tmp_path / "store", mkdir=True)), tmp_path / "cache")
+    cache.keep_versions("a b", {""})
+    cache.forget("a b")
+    cache.keep_functions(["a b"])
+    assert cache.foreign() == {}

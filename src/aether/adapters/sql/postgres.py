@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -42,7 +42,8 @@ MIGRATION_LOCK = 0x616574686572
 class Address:
     """A database's URL, as libpq has them: `sslmode`, `sslrootcert`, several hosts and so on count."""
 
-    dsn: str
+    dsn: str = field(repr=False)
+    """Its password and all."""
     pool_size: int
     connect_within_s: int
     settings: frozenset[str]
